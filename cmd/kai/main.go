@@ -1,0 +1,161 @@
+// Kai turns short descriptions of services into Helm charts and releases. The
+// same binary works as `helm kai`, as `kubectl kai` and alone.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/helm-kai/helm-kai/internal/source"
+)
+
+// version is set by the linker; plugin.yaml is the one place that states it.
+var version string
+
+// Exit codes. 2 is kept for changes that were asked for with
+// --detailed-exitcode.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitInterrupted = 130
+)
+
+// app is what commands know of the world around them.
+type app struct {
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	getenv func(string) string
+	getwd  func() (string, error)
+	// as is how kai was called: helm kai, kubectl kai, or kai.
+	as      string
+	version string
+}
+
+func main() { os.Exit(run()) }
+
+// run is main with an exit code, as tests want it.
+func run() int {
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, getwd: os.Getwd, version: buildVersion()}
+	a.as = calledAs(os.Args[0], os.Getenv)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return a.execute(ctx, os.Args[1:])
+}
+
+// calledAs says by which of its names the binary runs.
+func calledAs(arg0 string, getenv func(string) string) string {
+	switch {
+	case strings.HasPrefix(strings.TrimSuffix(filepath.Base(arg0), ".exe"), "kubectl-"):
+		return "kubectl kai"
+	case getenv("HELM_PLUGIN_NAME") == "kai":
+		return "helm kai"
+	}
+	return "kai"
+}
+
+// buildVersion gives the version without a leading v. A binary of plain
+// `go install` has it from its module.
+func buildVersion() string {
+	if version != "" {
+		return strings.TrimPrefix(version, "v")
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return strings.TrimPrefix(info.Main.Version, "v")
+	}
+	return "0.0.0-dev"
+}
+
+func (a *app) execute(ctx context.Context, args []string) int {
+	root := newRoot(a)
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	err := root.ExecuteContext(ctx)
+	var said *saidError
+	switch {
+	case err == nil:
+		return exitDone
+	case ctx.Err() != nil:
+		fmt.Fprintln(a.stderr, "kai: interrupted")
+		return exitInterrupted
+	case errors.As(err, &said):
+		return said.code
+	}
+	fmt.Fprintln(a.stderr, a.word(err))
+	return exitFailed
+}
+
+// word gives an error as people read it: findings say their place first, all
+// else says who speaks.
+func (a *app) word(err error) string {
+	var findings source.Findings
+	if errors.As(err, &findings) {
+		return findings.Error()
+	}
+	return "kai: " + err.Error()
+}
+
+// saidError ends a command with an exit code after it has said why.
+type saidError struct{ code int }
+
+func (e *saidError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+const long = `kai turns a short description of a service into a Helm chart and a release.
+
+A descriptor (kai.yaml) says what a service is. Its contexts (dev, prod, …) choose
+among named pieces, the way kubeconfig does. A flavor turns it into a chart; friends
+are the services that it talks to.
+
+Exit codes: 0 done, 1 failed, 130 interrupted.`
+
+// newRoot makes the command tree. Commands are named here and nowhere else.
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:               "kai",
+		Short:             "Charts and releases from short descriptions of services",
+		Long:              long,
+		Example:           a.example("init", "generate -c dev", "template -c prod carts"),
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              cobra.NoArgs,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: a.as},
+		DisableAutoGenTag: true,
+	}
+	w := &workspaceFlags{app: a}
+	root.PersistentFlags().StringVarP(&w.dir, "workspace", "w", "", "folder of the workspace or the service (default: searched from here upwards)")
+	root.AddCommand(
+		newInit(a),
+		newGenerate(a, w),
+		newTemplate(a, w),
+		newSchema(a, w),
+		newFlavors(a, w),
+		newFriends(a, w),
+		newVersion(a),
+	)
+	root.InitDefaultCompletionCmd()
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w\n  hint: %s --help", err, cmd.CommandPath())
+	})
+	return root
+}
+
+// example words command lines for --help.
+func (a *app) example(lines ...string) string {
+	for i, line := range lines {
+		lines[i] = "  helm kai " + line
+	}
+	return strings.Join(lines, "\n")
+}

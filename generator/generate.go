@@ -1,0 +1,408 @@
+// Package generator pours a resolved service into a flavor and gives a Helm
+// chart. It is pure: no disk, no network, no clock; the same input gives the
+// same bytes.
+//
+// A flavor's templates are copied as they are, but for the names of its helper
+// templates: "flavor.…" and "kai.…" become names with a digest in them, because
+// Helm's template names are global and a parent chart's would replace those of
+// its subcharts. What varies from service to service stands in values.yaml.
+// The objects that follow from friends and secrets come from the generator, so
+// that every flavor has them.
+package generator
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/helm-kai/helm-kai/internal/descriptor"
+	"github.com/helm-kai/helm-kai/internal/source"
+)
+
+//go:embed all:templates
+var templates embed.FS
+
+// Input is all that a chart is made from.
+type Input struct {
+	Name        string // of the chart and of its objects
+	Version     string // of the chart
+	Description string
+	Workspace   string // name of the workspace, or ""
+	Context     string // name of the context that the chart is for
+	Namespace   string // that it is installed into, or "" where nothing says
+	Resolved    *descriptor.Resolved
+	ValuesTypes *descriptor.Types // of schemas/values.yaml
+
+	Friends []Friend
+	// Secret names the Secret that holds the chart's own keys; "" is NAME-secrets.
+	Secret string
+	// SecretGiven says that another chart makes that Secret.
+	SecretGiven bool
+	// SecretKeys are keys that the Secret has even where nothing refers to them.
+	SecretKeys []SecretKey
+
+	Callers    []string // namespaces whose pods may be friends
+	Ingress    *source.Value
+	Gateway    *source.Value
+	Monitoring []string
+	Subcharts  []Subchart
+}
+
+// Friend is a service that the chart's pods talk to.
+type Friend struct {
+	Name      string // among the service's friends
+	Object    string // name of its objects; callers carry the label friend.kai/OBJECT
+	Namespace string // "" is the chart's own
+	PodLabels map[string]string
+	Ports     []Port
+	// External friends have no pods here: CIDRs say where they are.
+	External bool
+	CIDRs    []string
+	// Secret is the name of the Secret with its credentials, Keys what it holds.
+	Secret string
+	Keys   []SecretKey
+	Owned  bool // this chart makes the Secret
+}
+
+// Port is a port that a friend's pods listen on.
+type Port struct {
+	Number   int
+	Protocol string
+}
+
+// SecretKey is a key of a Secret and the reference that its value comes from.
+type SecretKey struct {
+	Key       string
+	Reference *source.Value // {secret: KEY, …} as it was written
+}
+
+// Subchart is a chart to vendor.
+type Subchart struct {
+	Chart  Chart
+	Values *source.Value // what the parent's values say to it, or nil
+	// Asks says that the chart is another tool's, and may have any value.
+	Foreign bool
+}
+
+// Role says what a Secret is to a chart.
+type Role uint8
+
+// A chart's Secrets hold its own keys, a friend's credentials or a certificate.
+const (
+	RoleOwn Role = iota
+	RoleFriend
+	RoleTLS
+)
+
+// Secret is a Secret that a chart refers to.
+type Secret struct {
+	Name    string
+	Role    Role
+	Of      string // the friend, or the certificate's key in the chart's values
+	Keys    []SecretKey
+	Created bool // by the chart, where it is given the values
+}
+
+// Result is a chart and what has to be known about it later.
+type Result struct {
+	Chart   Chart
+	Secrets []Secret
+}
+
+// Generate makes a chart. Where findings hold errors, the result is nil.
+func Generate(in Input) (*Result, source.Findings) {
+	g := &generation{in: in, fields: in.Resolved.Fields, files: map[string][]byte{}, secrets: newSecrets(in)}
+	values := g.values()
+	g.flavorFiles()
+	g.ownFiles()
+	g.subcharts(values)
+	g.put("Chart.yaml", g.chartYAML())
+	described := describe(in)
+	g.put("values.yaml", append([]byte(valuesHead(in)), source.AppendYAML(nil, values, described.comment)...))
+	g.put("values.schema.json", g.schema(values))
+	g.put("ci/default-values.yaml", source.AppendYAML(nil, g.secrets.example(), nil))
+	g.put("README.md", g.readme(described))
+	g.checkNumbers(values, "")
+	if g.findings.Err() != nil {
+		return nil, g.findings
+	}
+	chart := Chart{Name: in.Name, Version: in.Version}
+	for name, data := range g.files {
+		chart.Files = append(chart.Files, File{Path: name, Data: data})
+	}
+	sort.Slice(chart.Files, func(i, j int) bool { return chart.Files[i].Path < chart.Files[j].Path })
+	return &Result{Chart: chart, Secrets: g.secrets.list()}, g.findings
+}
+
+type generation struct {
+	in       Input
+	fields   *source.Value
+	files    map[string][]byte
+	routes   []route
+	secrets  *secrets
+	mounts   mountSet
+	exposed  *source.Value // how the exposed routes are reached
+	findings source.Findings
+}
+
+func (g *generation) put(name string, data []byte) { g.files[name] = data }
+
+func (g *generation) fail(code string, at source.Origin, path, hint, format string, args ...any) {
+	g.findings.Add(code, at, path, hint, format, args...)
+}
+
+// ownTemplates are the digest and the files of the generator's own templates.
+func ownTemplates() (digest string, files []File, err error) {
+	h := sha256.New()
+	err = fs.WalkDir(templates, "templates", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := templates.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(h, "%s %d\n", name, len(data))
+		h.Write(data)
+		files = append(files, File{Path: name, Data: data})
+		return nil
+	})
+	return hex.EncodeToString(h.Sum(nil)), files, err
+}
+
+// flavorFiles copies the flavor's files and the generator's templates.
+func (g *generation) flavorFiles() {
+	digest, own, err := ownTemplates()
+	if err != nil {
+		g.fail("internal", source.Origin{}, "", "", "%s", err)
+		return
+	}
+	flavor := g.in.Resolved.Flavor
+	rename := strings.NewReplacer(
+		`"kai.`, `"kai-`+digest[:8]+`.`,
+		`"flavor.`, fmt.Sprintf(`"%s-%s.`, flavor.Name, flavor.Digest[:8]),
+	)
+	for _, f := range own {
+		name := f.Path
+		if name == "templates/helmignore" {
+			g.put(".helmignore", f.Data)
+			continue
+		}
+		g.put(name, []byte(rename.Replace(string(f.Data))))
+	}
+	for _, f := range flavor.Files {
+		data := f.Data
+		if strings.HasPrefix(f.Path, "templates/") {
+			data = []byte(rename.Replace(string(data)))
+		}
+		if reserved[f.Path] {
+			g.fail("flavor", source.Origin{Position: source.Position{File: f.Source}}, "", "remove it: kai writes this file", "a flavor cannot bring %s", f.Path)
+			continue
+		}
+		g.put(f.Path, data)
+	}
+}
+
+// reserved are the files that only the generator writes.
+var reserved = map[string]bool{
+	"Chart.yaml": true, "Chart.lock": true, "values.yaml": true, "values.schema.json": true, ".helmignore": true, "README.md": true,
+	"templates/_kai.tpl": true, "templates/secret.yaml": true, "templates/networkpolicy.yaml": true, "templates/objects.yaml": true,
+}
+
+// ownFiles adds the user's files: those of mounts and plain manifests.
+func (g *generation) ownFiles() {
+	for name, data := range g.mounts.files {
+		g.put(name, data)
+	}
+}
+
+// chartYAML writes the chart's metadata.
+func (g *generation) chartYAML() []byte {
+	at := source.Origin{}
+	text := func(key, value string) source.Field {
+		return source.Field{Key: key, Value: source.NewString(at, value)}
+	}
+	chart := source.NewMap(at, text("apiVersion", "v2"), text("name", g.in.Name), text("version", g.in.Version))
+	image := g.fields.Get("image")
+	if version := appVersion(image); version != "" {
+		chart.Set("appVersion", source.NewString(at, version))
+	}
+	description := g.in.Description
+	if description == "" {
+		description = fmt.Sprintf("The service %s.", g.in.Name)
+	}
+	chart.Set("description", source.NewString(at, description))
+	chart.Set("type", source.NewString(at, "application"))
+	// unhealthyPodEvictionPolicy is on by default from 1.27, native sidecars from 1.29.
+	kube := ">=1.27.0-0"
+	if len(fieldItems(g.fields.Get("sidecars"))) > 0 {
+		kube = ">=1.29.0-0"
+	}
+	chart.Set("kubeVersion", source.NewString(at, kube))
+	keywords := source.NewList(at, source.NewString(at, g.in.Resolved.Flavor.Name))
+	if g.in.Workspace != "" {
+		keywords.Items = append(keywords.Items, source.NewString(at, g.in.Workspace))
+	}
+	chart.Set("keywords", keywords)
+	chart.Set("annotations", source.NewMap(at, text("chart.kai/context", g.in.Context),
+		text("chart.kai/flavor", g.in.Resolved.Flavor.Name+" "+g.in.Resolved.Flavor.Version)))
+	if deps := g.dependencies(); deps != nil {
+		chart.Set("dependencies", deps)
+	}
+	return source.AppendYAML(nil, chart, nil)
+}
+
+func fieldItems(v *source.Value) []*source.Value {
+	if v == nil {
+		return nil
+	}
+	return v.Items
+}
+
+func appVersion(image *source.Value) string {
+	if tag := image.Get("tag").Str(); tag != "" {
+		return tag
+	}
+	if _, digest, ok := strings.Cut(image.Get("digest").Str(), ":"); ok && len(digest) >= 12 {
+		return digest[:12]
+	}
+	return ""
+}
+
+// dependencies lists the vendored charts in the form of Chart.yaml.
+func (g *generation) dependencies() *source.Value {
+	if len(g.in.Subcharts) == 0 {
+		return nil
+	}
+	at := source.Origin{}
+	list := source.NewList(at)
+	for _, s := range g.in.Subcharts {
+		list.Items = append(list.Items, source.NewMap(at,
+			source.Field{Key: "name", Value: source.NewString(at, s.Chart.Name)},
+			source.Field{Key: "version", Value: source.NewString(at, s.Chart.Version)},
+			source.Field{Key: "repository", Value: source.NewString(at, "")}))
+	}
+	return list
+}
+
+// subcharts vendors charts under charts/ and locks them in Chart.lock.
+func (g *generation) subcharts(values *source.Value) {
+	if len(g.in.Subcharts) == 0 {
+		return
+	}
+	for _, s := range g.in.Subcharts {
+		for _, f := range s.Chart.Files {
+			g.put("charts/"+s.Chart.Name+"/"+f.Path, f.Data)
+		}
+		if s.Values != nil {
+			values.Set(s.Chart.Name, s.Values)
+		}
+	}
+	type dependency struct {
+		Name       string `json:"name"`
+		Version    string `json:"version,omitempty"`
+		Repository string `json:"repository"`
+	}
+	var deps []dependency
+	for _, s := range g.in.Subcharts {
+		deps = append(deps, dependency{Name: s.Chart.Name, Version: s.Chart.Version})
+	}
+	// The digest is Helm's own: over the dependencies wanted and those locked,
+	// so that `helm dependency build` finds the lock in order.
+	data, err := json.Marshal([2][]dependency{deps, deps})
+	if err != nil {
+		g.fail("internal", source.Origin{}, "", "", "%s", err)
+		return
+	}
+	sum := sha256.Sum256(data)
+	at := source.Origin{}
+	lock := source.NewMap(at,
+		source.Field{Key: "dependencies", Value: g.dependencies()},
+		source.Field{Key: "digest", Value: source.NewString(at, "sha256:"+hex.EncodeToString(sum[:]))})
+	data = source.AppendYAML(nil, lock, nil)
+	// Helm wants a time; a chart that is the same on every run has none to give.
+	g.put("Chart.lock", append(data, "generated: \"0001-01-01T00:00:00Z\"\n"...))
+}
+
+// schema writes values.schema.json in draft-07, which old Helms obey.
+func (g *generation) schema(values *source.Value) []byte {
+	fields, types := outputFields(g.in)
+	schema, definitions := descriptor.OutputSchema(types, fields)
+	properties := schema["properties"].(map[string]any)
+	for _, f := range values.Fields {
+		if _, ok := properties[f.Key]; !ok {
+			properties[f.Key] = map[string]any{}
+		}
+	}
+	for _, s := range g.in.Subcharts {
+		properties[s.Chart.Name] = map[string]any{"type": "object", "description": "values of the vendored chart " + s.Chart.Name}
+	}
+	properties["global"] = map[string]any{"type": "object", "description": "values that every vendored chart sees as well"}
+	schema["$schema"] = descriptor.Draft07
+	schema["title"] = "Values of the chart " + g.in.Name
+	if len(definitions) > 0 {
+		schema["definitions"] = definitions
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(schema); err != nil {
+		g.fail("internal", source.Origin{}, "", "", "%s", err)
+	}
+	return b.Bytes()
+}
+
+// outputFields gives the shape of a chart's values: what the generator writes,
+// and the flavor's own fields.
+func outputFields(in Input) ([]descriptor.Field, *descriptor.Types) {
+	var fields []descriptor.Field
+	shapes := in.ValuesTypes.Get("values")
+	seen := map[string]bool{}
+	for _, f := range shapes.Fields {
+		own := slices.ContainsFunc(in.Resolved.Flavor.Fields, func(o descriptor.Field) bool { return o.Name == f.Name })
+		if !own || in.Resolved.BuiltIn(f.Name) {
+			fields = append(fields, f)
+			seen[f.Name] = true
+		}
+	}
+	types := in.ValuesTypes
+	for _, f := range in.Resolved.Flavor.Fields {
+		if !seen[f.Name] {
+			fields = append(fields, f)
+			types = in.Resolved.Types
+		}
+	}
+	if types != in.ValuesTypes {
+		types = in.Resolved.Types.With(in.ValuesTypes)
+	}
+	return fields, types
+}
+
+// checkNumbers finds numbers that Helm would change, because it reads every
+// number of values.yaml as a 64-bit float.
+func (g *generation) checkNumbers(v *source.Value, path string) {
+	switch v.Kind {
+	case source.Number:
+		if _, exact := v.Float(); !exact {
+			g.fail("number", v.Origin, path, "quote it, where text will do", "Helm cannot carry the number %s exactly", v.Text)
+		}
+	case source.List:
+		for i, item := range v.Items {
+			g.checkNumbers(item, fmt.Sprintf("%s[%d]", path, i))
+		}
+	case source.Map:
+		for _, f := range v.Fields {
+			if f.Value != nil {
+				g.checkNumbers(f.Value, strings.TrimPrefix(path+"."+f.Key, "."))
+			}
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package generator
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"regexp"
+	"strings"
+)
+
+// Shorten gives a name of at most limit characters. One that is too long keeps
+// its beginning and ends in a hash of the whole, so that two long names never
+// become one.
+func Shorten(name string, limit int) string {
+	if len(name) <= limit {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	const digits = 8
+	return strings.TrimRight(name[:limit-digits-1], "-.") + "-" + hex.EncodeToString(sum[:])[:digits]
+}
+
+// maxName is the longest name that every object and label takes: RFC 1123.
+const maxName = 63
+
+// ObjectName joins parts to the name of an object.
+func ObjectName(parts ...string) string { return Shorten(strings.Join(parts, "-"), maxName) }
+
+var (
+	portName   = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+	hasLetter  = regexp.MustCompile(`[a-z]`)
+	notDNS     = regexp.MustCompile(`[^a-z0-9]+`)
+	secretKey  = regexp.MustCompile(`^[-._a-zA-Z0-9]+$`)
+	notVarName = regexp.MustCompile(`[^A-Z0-9]+`)
+)
+
+// shortPortName gives a port's name: at most 15 characters, with a letter in it
+// (IANA service names, RFC 6335).
+func shortPortName(route string) string {
+	if len(route) <= 15 && portName.MatchString(route) && hasLetter.MatchString(route) {
+		return route
+	}
+	sum := sha256.Sum256([]byte(route))
+	name := strings.Trim(notDNS.ReplaceAllString(strings.ToLower(route), "-"), "-")
+	if len(name) > 9 {
+		name = strings.TrimRight(name[:9], "-")
+	}
+	return strings.TrimLeft(name+"-p"+hex.EncodeToString(sum[:])[:4], "-")
+}
+
+// dnsName makes a DNS label of text.
+func dnsName(text string) string {
+	return strings.Trim(notDNS.ReplaceAllString(strings.ToLower(text), "-"), "-")
+}

@@ -1,0 +1,252 @@
+package generator
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/helm-kai/helm-kai/internal/source"
+)
+
+// friendLabels lists the friends whose labels the pods carry, so that the
+// friends' policies admit them.
+func (g *generation) friendLabels() *source.Value {
+	out := source.NewList(source.Origin{})
+	for _, f := range g.in.Friends {
+		if f.Object != "" && !f.External {
+			out.Items = append(out.Items, source.NewString(source.Origin{Because: "the friend " + f.Name}, f.Object))
+		}
+	}
+	if len(out.Items) == 0 {
+		return nil
+	}
+	sort.Slice(out.Items, func(i, j int) bool { return out.Items[i].Text < out.Items[j].Text })
+	return out
+}
+
+// networkPolicy writes who may call the pods, and whom they may call.
+func (g *generation) networkPolicy() *source.Value {
+	at := source.Origin{Because: "the friends"}
+	if v := g.fields.Get("networkPolicy"); v != nil && !v.True() {
+		return source.NewBool(v.Origin, false)
+	}
+	names := func(list []string) *source.Value {
+		list = slices.Clone(list)
+		slices.Sort(list)
+		out := source.NewList(at)
+		for _, n := range slices.Compact(list) {
+			out.Items = append(out.Items, source.NewString(at, n))
+		}
+		return out
+	}
+	var open []string
+	exposed := false
+	for _, r := range g.routes {
+		if r.kind == "LoadBalancer" || r.kind == "NodePort" {
+			open = append(open, r.name)
+		}
+		exposed = exposed || r.exposed
+	}
+	var gateways []string
+	if exposed {
+		for _, from := range g.doors() {
+			namespace := from.Get("namespace").Str()
+			if namespace == "" {
+				// Nobody says where the gateway's pods are: let its traffic in.
+				for _, r := range g.routes {
+					if r.exposed && !slices.Contains(open, r.name) {
+						open = append(open, r.name)
+					}
+				}
+				continue
+			}
+			gateways = append(gateways, namespace)
+		}
+	}
+	out := source.NewMap(at, source.Field{Key: "namespaces", Value: names(g.in.Callers)})
+	for _, part := range []struct {
+		key  string
+		list []string
+	}{{"open", open}, {"gateways", gateways}, {"monitoring", g.in.Monitoring}} {
+		if len(part.list) > 0 {
+			out.Set(part.key, names(part.list))
+		}
+	}
+	egress := source.NewList(at)
+	for _, f := range g.in.Friends {
+		if f.Object != "" || f.External {
+			egress.Items = append(egress.Items, friendEgress(f))
+		}
+	}
+	for i, item := range fieldItems(g.fields.Get("egress")) {
+		if e := g.egress(item, fmt.Sprintf("egress[%d]", i)); e != nil {
+			egress.Items = append(egress.Items, e)
+		}
+	}
+	if len(egress.Items) > 0 {
+		out.Set("egress", egress)
+	}
+	return out
+}
+
+// doors gives the settings of the ways by which routes are exposed.
+func (g *generation) doors() []*source.Value {
+	var out []*source.Value
+	if g.exposed.Get("ingress") != nil {
+		out = append(out, g.in.Ingress)
+	}
+	return append(out, fieldItems(g.exposed.At("gateway", "parentRefs"))...)
+}
+
+func friendEgress(f Friend) *source.Value {
+	at := source.Origin{Because: "the friend " + f.Name}
+	e := source.NewMap(at, source.Field{Key: "name", Value: source.NewString(at, f.Name)})
+	if f.External {
+		if len(f.CIDRs) > 0 {
+			list := source.NewList(at)
+			for _, c := range f.CIDRs {
+				list.Items = append(list.Items, source.NewString(at, c))
+			}
+			e.Set("cidrs", list)
+		}
+	} else {
+		if f.Namespace != "" {
+			e.Set("namespace", source.NewString(at, f.Namespace))
+		}
+		labels := source.NewMap(at)
+		for _, key := range slices.Sorted(keysOf(f.PodLabels)) {
+			labels.Set(key, source.NewString(at, f.PodLabels[key]))
+		}
+		e.Set("podLabels", labels)
+	}
+	ports := source.NewList(at)
+	for _, p := range f.Ports {
+		ports.Items = append(ports.Items, source.NewMap(at,
+			source.Field{Key: "port", Value: source.NewInt(at, p.Number)},
+			source.Field{Key: "protocol", Value: source.NewString(at, p.Protocol)}))
+	}
+	if len(ports.Items) > 0 {
+		e.Set("ports", ports)
+	}
+	return e
+}
+
+// private are the address ranges that are not the internet: RFC 1918, RFC 4193.
+var private4, private6 = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"}, []string{"fc00::/7"}
+
+// egress writes one entry of what a context may call beside its friends.
+func (g *generation) egress(item *source.Value, path string) *source.Value {
+	at := item.Origin
+	target, ports := item, (*source.Value)(nil)
+	if item.Kind == source.Map {
+		onlyKeys(g, item, path, "to", "ports")
+		target = item.Get("to")
+		ports = item.Get("ports")
+	}
+	name := target.Str()
+	e := source.NewMap(at, source.Field{Key: "name", Value: source.NewString(at, name)})
+	block := func(cidr string, except ...string) *source.Value {
+		b := source.NewMap(at, source.Field{Key: "cidr", Value: source.NewString(at, cidr)})
+		if len(except) > 0 {
+			list := source.NewList(at)
+			for _, x := range except {
+				list.Items = append(list.Items, source.NewString(at, x))
+			}
+			b.Set("except", list)
+		}
+		return source.NewMap(at, source.Field{Key: "ipBlock", Value: b})
+	}
+	switch name {
+	case "internet":
+		e.Set("to", source.NewList(at, block("0.0.0.0/0", private4...), block("::/0", private6...)))
+	case "cluster":
+		e.Set("to", source.NewList(at, source.NewMap(at, source.Field{Key: "namespaceSelector", Value: source.NewMap(at)})))
+	case "kubernetes":
+		// The API server is no pod, and its address is the cluster's own matter.
+		e.Set("to", source.NewList(at, block("0.0.0.0/0"), block("::/0")))
+		if ports == nil {
+			ports = source.NewList(at, source.NewInt(at, 443), source.NewInt(at, 6443))
+		}
+	default:
+		if _, err := netip.ParsePrefix(name); err != nil {
+			g.fail("constraint", at, path, "write kubernetes, internet, cluster, or a CIDR such as 10.1.0.0/16", "%q is nothing that a policy can name", name)
+			return nil
+		}
+		e.Set("to", source.NewList(at, block(name)))
+	}
+	if ports != nil {
+		list := source.NewList(at)
+		for _, p := range fieldItems(ports) {
+			if n, ok := p.Int(); !ok || n < 1 || n > 65535 {
+				g.fail("wrong-type", p.Origin, path+".ports", "write ports: [443]", "a port is a number from 1 to 65535")
+				continue
+			}
+			list.Items = append(list.Items, source.NewMap(at,
+				source.Field{Key: "port", Value: p}, source.Field{Key: "protocol", Value: source.NewString(at, "TCP")}))
+		}
+		e.Set("ports", list)
+	}
+	return e
+}
+
+// objects adds the user's manifests to the chart as files that a template
+// prints.
+func (g *generation) objects() *source.Value {
+	out := source.NewList(source.Origin{})
+	for i, item := range fieldItems(g.fields.Get("objects")) {
+		here := fmt.Sprintf("objects[%d]", i)
+		file, substitute := item, false
+		if item.Kind == source.Map {
+			onlyKeys(g, item, here, "file", "template")
+			file, substitute = item.Get("file"), item.Get("template").True()
+		}
+		if !file.IsScalar() {
+			g.fail("wrong-type", item.Origin, here, "write a file's path, or {file: PATH, template: true}", "expected a manifest file, got %s", item.Kind)
+			continue
+		}
+		names, ok := g.match(file, here)
+		if !ok {
+			continue
+		}
+		for _, name := range names {
+			data, ok := g.readFile(source.NewString(file.Origin, name), here)
+			if !ok {
+				continue
+			}
+			if substitute {
+				var marked bool
+				if data, marked = g.template(data, name, file.Origin); marked {
+					g.fail("credential", file.Origin, here, "refer to the friend's Secret by name", "a credential cannot be written into a manifest")
+				}
+			}
+			g.checkManifest(name, data, file.Origin, here)
+			chartPath := path.Join("files/objects", strings.ReplaceAll(name, "/", "-"))
+			g.put(chartPath, data)
+			out.Items = append(out.Items, source.NewMap(file.Origin, source.Field{Key: "path", Value: source.NewString(file.Origin, chartPath)}))
+		}
+	}
+	if len(out.Items) == 0 {
+		return nil
+	}
+	return out
+}
+
+// checkManifest says where a file added as it is is no manifest.
+func (g *generation) checkManifest(name string, data []byte, at source.Origin, path string) {
+	for i, doc := range source.Documents(data) {
+		v, findings := source.ParseYAML(name, doc)
+		if len(findings) > 0 {
+			g.fail("yaml", at, path, "", "%s: %s", name, findings[0].Message)
+			return
+		}
+		if v.IsNull() {
+			continue
+		}
+		if v.Get("apiVersion").Str() == "" || v.Get("kind").Str() == "" || v.At("metadata", "name").Str() == "" {
+			g.fail("manifest", at, path, "it needs apiVersion, kind and metadata.name", "document %d of %s is no Kubernetes object", i+1, name)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package generator
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/helm-kai/helm-kai/internal/descriptor"
+)
+
+// valueDocs knows what the values of a chart mean.
+type valueDocs struct {
+	types  *descriptor.Types
+	fields []descriptor.Field
+}
+
+func describe(in Input) valueDocs {
+	fields, types := outputFields(in)
+	return valueDocs{types: types, fields: fields}
+}
+
+// comment gives what is written above a value in values.yaml. The form with two
+// dashes is what helm-docs reads.
+func (d valueDocs) comment(path []string) string {
+	text := d.types.Describe(d.fields, path)
+	if text == "" {
+		return ""
+	}
+	return "-- " + text
+}
+
+func valuesHead(in Input) string {
+	return fmt.Sprintf("# Values of %s for the context %s, made by kai from %s.\n# Change that file: this one is written anew.\n\n",
+		in.Name, in.Context, in.Resolved.Service.File)
+}
+
+// readme writes the chart's README.md.
+func (g *generation) readme(d valueDocs) []byte {
+	in := g.in
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s\n\n", in.Name)
+	if in.Description != "" {
+		fmt.Fprintf(&b, "%s\n\n", strings.TrimSpace(in.Description))
+	}
+	flavor := in.Resolved.Flavor
+	fmt.Fprintf(&b, "A Helm chart for the context `%s`, made by kai from `%s` and the flavor %s %s.\n\n", in.Context, in.Resolved.Service.File, flavor.Name, flavor.Version)
+	namespace := in.Namespace
+	if namespace == "" {
+		namespace = "NAMESPACE"
+	}
+	extra := ""
+	if len(g.secrets.example().Fields) > 0 {
+		extra = " -f secrets-values.yaml"
+	}
+	fmt.Fprintf(&b, "```sh\nhelm upgrade --install %s . --namespace %s%s\n```\n\n", in.Name, namespace, extra)
+	g.readmeSecrets(&b)
+	b.WriteString("## Values\n\n| key | meaning |\n|---|---|\n")
+	for _, f := range d.fields {
+		if f.Description != "" {
+			fmt.Fprintf(&b, "| `%s` | %s |\n", f.Name, strings.ReplaceAll(f.Description, "|", "\\|"))
+		}
+	}
+	for _, s := range in.Subcharts {
+		fmt.Fprintf(&b, "| `%s` | values of the vendored chart %s |\n", s.Chart.Name, s.Chart.Name)
+	}
+	return []byte(b.String())
+}
+
+// readmeSecrets says which Secrets the chart wants, and how to give them.
+func (g *generation) readmeSecrets(b *strings.Builder) {
+	list := g.secrets.list()
+	if len(list) == 0 {
+		return
+	}
+	b.WriteString("## Secrets\n\nThe chart reads these Secrets. kai fills them when it installs the chart; without kai, create them and\nname them as in `ci/default-values.yaml`.\n\n| Secret | keys | made by |\n|---|---|---|\n")
+	for _, s := range list {
+		var keys []string
+		for _, k := range s.Keys {
+			keys = append(keys, "`"+k.Key+"`")
+		}
+		slices.Sort(keys)
+		by := "this chart, from the values it is given"
+		if !s.Created {
+			by = "another chart"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", s.Name, strings.Join(keys, ", "), by)
+	}
+	b.WriteString("\n")
+}

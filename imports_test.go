@@ -1,0 +1,99 @@
+package kai_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/helm-kai/helm-kai"
+
+// mayImport is the table of docs/design/0001-layout.md: which of our packages a
+// package may import. A name that ends in /* stands for all below it.
+var mayImport = map[string][]string{
+	"schemas":             {},
+	"flavors":             {},
+	"friends":             {},
+	"internal/source":     {},
+	"internal/descriptor": {"internal/source", "schemas"},
+	"internal/workspace":  {"internal/descriptor", "internal/source", "schemas", "flavors", "friends"},
+	"generator":           {"internal/descriptor", "internal/source", "schemas"},
+	"internal/chartdir":   {"generator", "internal/source"},
+	"internal/render":     {"generator", "internal/source"},
+	"internal/render/*":   {"generator", "internal/render"},
+	"internal/build":      {"generator", "internal/workspace", "internal/descriptor", "internal/render", "internal/source"},
+	"cmd/*":               {"*"},
+}
+
+// helm says where Helm's SDK may be used: replacing it must touch these alone.
+var helm = []string{"internal/render", "internal/render/rendertest"}
+
+// TestImports reads the files, and does not ask `go list`, whose answer the test
+// cache keeps after a forbidden import has come in.
+func TestImports(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := filepath.ToSlash(file)
+		if d.IsDir() && (name == "e2e" || strings.HasPrefix(d.Name(), ".") && name != "." || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		pkg := path.Dir(name)
+		row := rowOf(pkg)
+		if row == "" {
+			t.Errorf("%s: the package %s is not in the table", name, pkg)
+			return nil
+		}
+		seen[row] = true
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if strings.HasPrefix(imported, "helm.sh/helm/") && !slices.Contains(helm, pkg) {
+				t.Errorf("%s imports %s, which only %s may", name, imported, strings.Join(helm, ", "))
+			}
+			ours, ok := strings.CutPrefix(imported, module+"/")
+			if ok && !slices.Contains(mayImport[row], ours) && !slices.Contains(mayImport[row], "*") {
+				t.Errorf("%s imports %s; %s may import %v", name, ours, pkg, mayImport[row])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for row := range mayImport {
+		if !seen[row] {
+			t.Errorf("the table names %s, which has no files", row)
+		}
+	}
+}
+
+func rowOf(pkg string) string {
+	if _, ok := mayImport[pkg]; ok {
+		return pkg
+	}
+	for row := range mayImport {
+		if parent, ok := strings.CutSuffix(row, "/*"); ok && strings.HasPrefix(pkg, parent+"/") {
+			return row
+		}
+	}
+	return ""
+}

@@ -1,0 +1,407 @@
+// Package build is the road from a workspace to charts: it joins the workspace,
+// a context and a selection, and every command walks it here.
+package build
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/helm-kai/helm-kai/generator"
+	"github.com/helm-kai/helm-kai/internal/descriptor"
+	"github.com/helm-kai/helm-kai/internal/source"
+	"github.com/helm-kai/helm-kai/internal/workspace"
+)
+
+// Kinds of a release.
+const (
+	KindService    = "service"
+	KindDependency = "dependency"
+)
+
+// Release is a chart to install, for a service or for a shared friend.
+type Release struct {
+	Name      string // of the release, its chart and its objects
+	Kind      string
+	Context   string
+	Namespace string // "" where the workspace gives none
+	Labels    map[string]string
+	Chart     generator.Chart
+	Secrets   []generator.Secret
+	Needs     []string // releases of the context that are installed before
+}
+
+// Options choose what is built.
+type Options struct {
+	// Select says which releases are wanted, by their labels: name, kind,
+	// flavor, context, and the labels of the service's pods. Nil wants all.
+	Select func(labels map[string]string) bool
+	// Jobs is how many charts are made at the same time; 0 is one per CPU.
+	Jobs int
+}
+
+// Charts makes the charts of one context, sorted by name. Where findings hold
+// errors, there are no charts.
+func Charts(ctx context.Context, w *workspace.Workspace, contextName string, o Options) ([]Release, source.Findings) {
+	target, findings := w.Target(contextName)
+	if target == nil {
+		return nil, findings
+	}
+	r := &run{w: w, target: target, services: map[string]*service{}, dependencies: map[string]*dependency{}}
+	for _, s := range w.Services {
+		r.services[s.Name] = &service{Service: s}
+	}
+	var chosen []*service
+	for _, s := range w.Services {
+		if target.Selects(s.Name) {
+			chosen = append(chosen, r.services[s.Name])
+		}
+	}
+	built := make([]*Release, len(chosen))
+	more := make([]source.Findings, len(chosen))
+	Each(ctx, o.Jobs, len(chosen), func(i int) {
+		built[i], more[i] = r.service(chosen[i], o)
+	})
+	for _, f := range more {
+		findings = append(findings, f...)
+	}
+	if err := ctx.Err(); err != nil {
+		findings.Add("cancelled", source.Origin{}, "", "", "%s", err)
+		return nil, findings
+	}
+	shared, more2 := r.shared(o)
+	findings = append(findings, more2...)
+	findings = append(findings, r.cycles(chosen)...)
+	findings = append(findings, r.unusedDefaults(chosen)...)
+	var out []Release
+	for _, release := range append(built, shared...) {
+		if release != nil {
+			out = append(out, *release)
+		}
+	}
+	slices.SortFunc(out, func(a, b Release) int { return strings.Compare(a.Name, b.Name) })
+	for i := 1; i < len(out); i++ {
+		if out[i].Name == out[i-1].Name {
+			findings.Add("duplicate-name", source.Origin{}, "", "rename the service or the friend", "two releases of the context %s are called %s", contextName, out[i].Name)
+		}
+	}
+	findings = findings.Sorted()
+	if findings.Err() != nil {
+		return nil, findings
+	}
+	return out, findings
+}
+
+// Each calls f for 0 to n-1, jobs at a time; 0 is one per CPU. It stops handing
+// out work when ctx ends.
+func Each(ctx context.Context, jobs, n int, f func(i int)) {
+	if jobs <= 0 {
+		jobs = runtime.GOMAXPROCS(0)
+	}
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(jobs, n) {
+		wg.Go(func() {
+			for i := range next {
+				f(i)
+			}
+		})
+	}
+	for i := range n {
+		if ctx.Err() != nil {
+			break
+		}
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+}
+
+// run is the work on one context.
+type run struct {
+	w        *workspace.Workspace
+	target   *workspace.Target
+	services map[string]*service
+
+	mu           sync.Mutex
+	dependencies map[string]*dependency // by release
+	findings     source.Findings
+}
+
+// service is a descriptor in this context, folded once however many ask.
+type service struct {
+	*descriptor.Service
+	once     sync.Once
+	folded   *descriptor.Folded
+	outputs  *descriptor.Outputs
+	findings source.Findings
+}
+
+// fold merges a service's layers and finds what it offers.
+func (r *run) fold(s *service) {
+	s.once.Do(func() {
+		versions, findings := r.w.VersionFile(r.target, s.Name)
+		vars, more := r.target.Vars.And(versions.Get("variables"))
+		findings = append(findings, more...)
+		contexts := s.Contexts.Choose(r.target.Uses, r.target.Lineage)
+		if len(contexts) == 0 {
+			findings.Add("unknown-context", s.Origin(), "contexts", source.Nearest(r.target.Context, s.Contexts.Names()), "%s has no context for %q", s.Name, r.target.Context)
+			s.findings = findings
+			return
+		}
+		layers := descriptor.Layers{Contexts: contexts, Above: r.target.Values, Versions: versions, Vars: vars, Flavor: r.w.Flavor}
+		if d := r.w.Defaults(); d != nil {
+			layers.Below = []*source.Value{d}
+		}
+		s.folded, more = s.Fold(layers)
+		findings = append(findings, more...)
+		if s.folded != nil {
+			findings = append(findings, r.check(s)...)
+			s.outputs, more = s.folded.Outputs(s.Name, r.target.Namespace, descriptor.Names{"service": {Name: s.Name, Namespace: r.target.Namespace}})
+			findings = append(findings, more...)
+			r.offers(s, &findings)
+		}
+		s.findings = findings
+	})
+}
+
+// check holds the descriptor as a whole to the types of all its flavors.
+func (r *run) check(s *service) source.Findings {
+	types := s.folded.Types()
+	fields := s.folded.Flavor.AllFields()
+	for _, name := range s.FlavorNames() {
+		if flavor, _ := r.w.Flavor(name); flavor != nil {
+			types = types.With(flavor.Types)
+			fields = append(fields, flavor.AllFields()...)
+		}
+	}
+	return s.Check(types, fields)
+}
+
+// offers adds what the descriptor offers beyond its ports.
+func (r *run) offers(s *service, findings *source.Findings) {
+	if s.Offers == nil {
+		return
+	}
+	names := descriptor.Names{"service": s.outputs, "self": s.outputs}
+	s.outputs.Config = configOf(r.target.Vars, s.Offers.Get("config"), "offers.config", s.outputs, names, findings)
+	for _, f := range mapFields(s.Offers.Get("credentials")) {
+		s.outputs.Credentials[f.Key] = descriptor.Credential{Key: f.Key}
+	}
+}
+
+func mapFields(v *source.Value) []source.Field {
+	if v == nil {
+		return nil
+	}
+	return v.Fields
+}
+
+// configOf substitutes in a friend's config, each entry seeing those before it.
+func configOf(vars *descriptor.Variables, config *source.Value, path string, self *descriptor.Outputs, names descriptor.Names, findings *source.Findings) *source.Value {
+	out := source.NewMap(config.OriginOrNone())
+	self.Config = out
+	for _, f := range mapFields(config) {
+		if f.Value.IsNull() {
+			continue
+		}
+		v := vars.Apply(f.Value, path+"."+f.Key, findings)
+		out.Set(f.Key, names.Apply(v, path+"."+f.Key, findings))
+	}
+	return out
+}
+
+// service makes the chart of one service.
+func (r *run) service(s *service, o Options) (*Release, source.Findings) {
+	r.fold(s)
+	findings := slices.Clone(s.findings)
+	if s.folded == nil {
+		return nil, findings
+	}
+	release := &Release{
+		Name: s.Name, Kind: KindService, Context: r.target.Context, Namespace: r.target.Namespace,
+		Labels: map[string]string{"name": s.Name, "kind": KindService, "flavor": s.folded.Flavor.Name, "context": r.target.Context},
+	}
+	for _, f := range mapFields(s.folded.Field("labels")) {
+		release.Labels[f.Key] = f.Value.Str()
+	}
+	names := descriptor.Names{"service": s.outputs}
+	in := r.input(s.Name, s.Version, s.Description)
+	layer := newLayer(s)
+	for _, use := range s.folded.Friends {
+		f, more := r.friend(s, use)
+		findings = append(findings, more...)
+		if f == nil {
+			continue
+		}
+		names["friends."+use.Name] = f.outputs
+		in.Friends = append(in.Friends, f.peer)
+		if f.subchart != nil {
+			in.Subcharts = append(in.Subcharts, *f.subchart)
+		}
+		layer.add(use, f, &findings)
+		if f.needs != "" {
+			release.Needs = append(release.Needs, f.needs)
+		}
+	}
+	slices.Sort(release.Needs)
+	release.Needs = slices.Compact(release.Needs)
+	if len(mapFields(s.Offers.Get("credentials"))) > 0 {
+		in.Friends = append(in.Friends, generator.Friend{
+			Name: s.Name, Secret: generator.ObjectName(s.Name, "credentials"), Owned: true,
+			Keys: secretKeys(s.Offers.Get("credentials")),
+		})
+	}
+	given, more := s.folded.Layer(layer.value(), "friends")
+	findings = append(findings, more...)
+	var resolved *descriptor.Resolved
+	resolved, more = s.folded.Resolve(names, given)
+	findings = append(findings, more...)
+	if o.Select != nil && !o.Select(release.Labels) {
+		return nil, findings
+	}
+	if findings.Err() != nil {
+		return nil, findings
+	}
+	in.Resolved = resolved
+	result, more := generator.Generate(in)
+	findings = append(findings, more...)
+	if result == nil {
+		return nil, findings
+	}
+	release.Chart, release.Secrets = result.Chart, result.Secrets
+	return release, findings
+}
+
+// input gives what the charts of a context have in common.
+func (r *run) input(name, version, description string) generator.Input {
+	if version == "" {
+		version = r.w.Version()
+	}
+	callers := r.target.Callers
+	return generator.Input{
+		Name: name, Version: version, Description: description,
+		Workspace: r.w.Name, Context: r.target.Context, Namespace: r.target.Namespace,
+		ValuesTypes: r.w.Values, Callers: callers,
+		Ingress: r.target.Ingress, Gateway: r.target.Gateway, Monitoring: r.target.Monitoring,
+	}
+}
+
+// secretKeys lists the keys of a friend's credentials that are secrets.
+func secretKeys(credentials *source.Value) []generator.SecretKey {
+	var keys []generator.SecretKey
+	for _, f := range mapFields(credentials) {
+		if f.Value.Get("secret").IsScalar() {
+			keys = append(keys, generator.SecretKey{Key: f.Key, Reference: f.Value})
+		}
+	}
+	return keys
+}
+
+// layer collects what friends give to a service.
+type layer struct {
+	s      *service
+	env    *source.Value
+	mounts *source.Value
+	giver  map[string]string // of a variable
+}
+
+func newLayer(s *service) *layer {
+	return &layer{s: s, env: source.NewMap(source.Origin{}), mounts: source.NewList(source.Origin{}), giver: map[string]string{}}
+}
+
+// add takes over a friend's env and mounts. Two friends may not give one name,
+// unless the context itself decides.
+func (l *layer) add(use descriptor.FriendUse, f *friend, findings *source.Findings) {
+	for _, v := range mapFields(f.env) {
+		if other, ok := l.giver[v.Key]; ok && !l.s.folded.Sets(v.Key) {
+			findings.Add("env-conflict", use.Origin, "friends."+use.Name+".env."+v.Key, "name it otherwise: {from: …, env: {…}}", "the friends %s and %s both give %s", other, use.Name, v.Key)
+			continue
+		}
+		l.giver[v.Key] = use.Name
+		l.env.Set(v.Key, v.Value)
+	}
+	if f.mounts != nil {
+		l.mounts.Items = append(l.mounts.Items, f.mounts.Items...)
+	}
+}
+
+func (l *layer) value() *source.Value {
+	out := source.NewMap(source.Origin{Because: "what the friends give"})
+	if len(l.env.Fields) > 0 {
+		out.Set("env", l.env)
+	}
+	if len(l.mounts.Items) > 0 {
+		out.Set("mounts", l.mounts)
+	}
+	return out
+}
+
+// cycles finds circles of services that need one another.
+func (r *run) cycles(chosen []*service) source.Findings {
+	var findings source.Findings
+	state := map[string]int{}
+	var visit func(s *service, trail []string)
+	visit = func(s *service, trail []string) {
+		state[s.Name] = 1
+		trail = append(trail, s.Name)
+		if s.folded != nil {
+			for _, use := range s.folded.Friends {
+				next := r.services[use.Service]
+				if !use.Needs || next == nil {
+					continue
+				}
+				switch state[next.Name] {
+				case 0:
+					visit(next, trail)
+				case 1:
+					circle := append(trail[slices.Index(trail, next.Name):], next.Name)
+					findings.Add("cycle", use.Origin, "friends."+use.Name+".needs", "remove needs from one of them: an address alone orders nothing", "%s need one another", strings.Join(circle, " → "))
+				}
+			}
+		}
+		state[s.Name] = 2
+	}
+	for _, s := range chosen {
+		if state[s.Name] == 0 {
+			visit(s, nil)
+		}
+	}
+	return findings
+}
+
+// unusedDefaults finds fields of the workspace's defaults that no flavor takes.
+func (r *run) unusedDefaults(chosen []*service) source.Findings {
+	var findings source.Findings
+	known := map[string]bool{}
+	any := false
+	for _, s := range chosen {
+		if s.folded == nil {
+			continue
+		}
+		any = true
+		for _, f := range s.folded.Flavor.AllFields() {
+			known[f.Name] = true
+		}
+	}
+	if !any {
+		return nil
+	}
+	layers := append([]*source.Value{r.w.Defaults()}, r.target.Values...)
+	for _, layer := range layers {
+		for _, f := range mapFields(layer) {
+			key := strings.TrimSuffix(f.Key, "+")
+			if !known[key] {
+				names := make([]string, 0, len(known))
+				for name := range known {
+					names = append(names, name)
+				}
+				slices.Sort(names)
+				findings.Add("unknown-key", f.Origin, key, source.Nearest(key, names), "no flavor takes the field %q", key)
+			}
+		}
+	}
+	return findings
+}

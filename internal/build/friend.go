@@ -1,0 +1,502 @@
+package build
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/helm-kai/helm-kai/generator"
+	"github.com/helm-kai/helm-kai/internal/descriptor"
+	"github.com/helm-kai/helm-kai/internal/source"
+)
+
+// friend is what one use of a friend means for its consumer.
+type friend struct {
+	outputs  *descriptor.Outputs
+	env      *source.Value
+	mounts   *source.Value
+	peer     generator.Friend
+	subchart *generator.Subchart
+	needs    string // release that is installed before the consumer's
+}
+
+// friend resolves one entry of a service's friends.
+func (r *run) friend(s *service, use descriptor.FriendUse) (*friend, source.Findings) {
+	if use.Service != "" {
+		return r.serviceFriend(s, use)
+	}
+	return r.libraryFriend(s, use)
+}
+
+// serviceFriend makes a friend of another service of the workspace.
+func (r *run) serviceFriend(s *service, use descriptor.FriendUse) (*friend, source.Findings) {
+	var findings source.Findings
+	where := "friends." + use.Name
+	other := r.services[use.Service]
+	if other == nil {
+		findings.Add("unknown-service", use.Origin, where, source.Nearest(use.Service, r.w.ServiceNames()), "there is no service %q", use.Service)
+		return nil, findings
+	}
+	r.fold(other)
+	if other.outputs == nil {
+		if !r.target.Selects(other.Name) {
+			return nil, other.findings
+		}
+		// What is wrong with it is said when its own chart is made.
+		return nil, nil
+	}
+	outputs := *other.outputs
+	outputs.Credentials = consumed(outputs.Credentials, use.Name)
+	f := &friend{outputs: &outputs}
+	f.env = r.given(use, other.Offers.Get("env"), "offers.env", &outputs, descriptor.Names{"service": other.outputs, "self": &outputs}, &findings)
+	f.peer = generator.Friend{
+		Name: use.Name, Object: other.Name, PodLabels: map[string]string{"app.kubernetes.io/name": other.Name}, Ports: ports(&outputs),
+		Secret: generator.ObjectName(other.Name, "credentials"), Keys: secretKeys(other.Offers.Get("credentials")),
+	}
+	if use.Needs && r.target.Selects(other.Name) {
+		f.needs = other.Name
+	}
+	return f, findings
+}
+
+// consumed gives the credentials as their consumer knows them.
+func consumed(credentials map[string]descriptor.Credential, friend string) map[string]descriptor.Credential {
+	out := map[string]descriptor.Credential{}
+	for key, c := range credentials {
+		out[key] = descriptor.Credential{Friend: friend, Key: c.Key}
+	}
+	return out
+}
+
+func ports(o *descriptor.Outputs) []generator.Port {
+	var out []generator.Port
+	for _, p := range o.Routes {
+		port := generator.Port{Number: p.ContainerPort, Protocol: p.Protocol}
+		if p.ContainerPort != 0 && !slices.Contains(out, port) {
+			out = append(out, port)
+		}
+	}
+	return out
+}
+
+// given rewrites a friend's env for a consumer: what the friend calls its own
+// the consumer calls the friend's. The consumer's names replace the friend's.
+func (r *run) given(use descriptor.FriendUse, env *source.Value, path string, self *descriptor.Outputs, names descriptor.Names, findings *source.Findings) *source.Value {
+	if own := use.Changes.Get("env"); own != nil {
+		env, path = own, "friends."+use.Name+".env"
+	}
+	if env.IsNull() {
+		return nil
+	}
+	if env.Kind != source.Map {
+		findings.Add("wrong-type", env.Origin, path, "write NAME: text", "expected a map, got %s", env.Kind)
+		return nil
+	}
+	out := source.NewMap(env.Origin)
+	for _, f := range env.Fields {
+		here := path + "." + f.Key
+		v := r.target.Vars.Apply(f.Value, here, findings)
+		if v == nil || v.Kind != source.String {
+			out.Set(f.Key, v)
+			continue
+		}
+		parts, got := names.Parts(v, here, findings)
+		if parts != nil {
+			var b strings.Builder
+			for _, p := range parts {
+				if p.Credential != nil {
+					fmt.Fprintf(&b, "${friends.%s.credentials.%s}", use.Name, p.Credential.Key)
+				} else {
+					b.WriteString(strings.ReplaceAll(p.Text, "${", "$${"))
+				}
+			}
+			out.Set(f.Key, source.NewString(v.Origin, b.String()))
+			continue
+		}
+		text := *got
+		text.Text = strings.ReplaceAll(got.Text, "${", "$${")
+		text.Origin.Because = "the friend " + use.Name
+		out.Set(f.Key, &text)
+	}
+	return out
+}
+
+// definition is a library friend with all changes laid over it.
+type definition struct {
+	file   *descriptor.Friend // where its relative paths start
+	fields *source.Value
+	values []*source.Value // the layers of fields' values, lowest first
+}
+
+// lay puts a layer over the definition.
+func (d *definition) lay(layer *source.Value) {
+	d.fields = descriptor.MergeFriend(d.fields, layer)
+	switch v := layer.Get("values"); {
+	case v == nil:
+	case v.IsNull():
+		d.values = nil
+	default:
+		d.values = append(d.values, v)
+	}
+}
+
+// define finds a friend and what it is made from, and lays the changes of this
+// context and of the consumer over it.
+func (r *run) define(use descriptor.FriendUse, lineage []string) (*definition, source.Findings) {
+	d := &definition{fields: source.NewMap(use.Origin)}
+	if use.From == "" {
+		d.file = &descriptor.Friend{Name: use.Name, File: use.Origin.File, FS: r.w.FS}
+		d.lay(use.Changes)
+		return d, nil
+	}
+	name := source.NewString(use.Origin, use.From)
+	if from := use.Changes.Get("from"); from.IsScalar() {
+		name = from
+	}
+	var chain []*descriptor.Friend
+	for library := false; name != nil; {
+		f, findings := r.w.Friend(name, library)
+		if findings.Err() != nil {
+			return nil, findings
+		}
+		if slices.Contains(chain, f) {
+			findings.Add("cycle", name.Origin, "from", "name another friend", "the friend %q is made from itself", f.Name)
+			return nil, findings
+		}
+		chain = append(chain, f)
+		from := f.From()
+		// A friend that is made from one of its own name means the library's.
+		library = from.Str() == f.Name
+		name = nil
+		if from.IsScalar() {
+			name = from
+		}
+	}
+	var findings source.Findings
+	for i := len(chain) - 1; i >= 0; i-- {
+		layers, more := chain[i].Layers(r.target.Uses, lineage)
+		findings = append(findings, more...)
+		for _, layer := range layers {
+			d.lay(layer)
+			if layer.Has("chart") || d.file == nil {
+				d.file = chain[i]
+			}
+		}
+	}
+	d.lay(use.Changes)
+	return d, findings
+}
+
+// libraryFriend makes a friend of a friend's file.
+func (r *run) libraryFriend(s *service, use descriptor.FriendUse) (*friend, source.Findings) {
+	lineage := r.target.Lineage
+	shared := r.target.Dependencies[use.Name]
+	if shared.Context != "" {
+		lineage = []string{shared.Context}
+	}
+	d, findings := r.define(use, lineage)
+	if d == nil {
+		return nil, findings
+	}
+	where := "friends." + use.Name
+	kind := d.fields.Get("type")
+	if k := kind.Str(); k != "requirement" && k != KindDependency {
+		findings.Add("wrong-type", kind.OriginOrNone(), where+".type", "write type: requirement (one for each service) or type: dependency (one for all)", "a friend has no type %q", k)
+		return nil, findings
+	}
+	dependencyKind := kind.Str() == KindDependency
+	chart := d.fields.Get("chart")
+	external := chart.IsNull()
+
+	object, namespace, secret := generator.ObjectName(s.Name, use.Name), r.target.Namespace, generator.ObjectName(s.Name, use.Name, "credentials")
+	if dependencyKind {
+		object = use.Name
+		if shared.Release != "" {
+			object = shared.Release
+		}
+		if shared.Namespace != "" {
+			namespace = shared.Namespace
+		}
+		secret = generator.ObjectName(object, "credentials")
+	}
+	self := &descriptor.Outputs{Name: object, Namespace: namespace, External: external, Credentials: map[string]descriptor.Credential{}}
+	var folded *descriptor.Folded
+	if chart.Has("flavor") {
+		var more source.Findings
+		folded, more = descriptor.FoldValues(object, d.values, descriptor.Layers{Vars: r.target.Vars, Flavor: r.w.Flavor}, chart, d.file)
+		findings = append(findings, more...)
+		if folded == nil {
+			return nil, findings
+		}
+		// Ports may come from config, so config's own text comes first.
+		self.Config = d.fields.Get("config")
+		var outputs *descriptor.Outputs
+		outputs, more = folded.Outputs(object, namespace, descriptor.Names{"service": s.outputs, "self": self})
+		findings = append(findings, more...)
+		self.Routes = outputs.Routes
+	}
+	credentials := d.fields.Get("credentials")
+	for _, k := range secretKeys(credentials) {
+		self.Credentials[k.Key] = descriptor.Credential{Key: k.Key}
+	}
+	names := descriptor.Names{"service": s.outputs, "self": self}
+	configOf(r.target.Vars, d.fields.Get("config"), where+".config", self, names, &findings)
+	plain := source.NewMap(source.Origin{})
+	for _, f := range mapFields(credentials) {
+		if f.Value.IsScalar() {
+			plain.Set(f.Key, r.target.Vars.Apply(f.Value, where+".credentials."+f.Key, &findings))
+		}
+	}
+	self.Plain = plain
+
+	outputs := *self
+	outputs.Credentials = consumed(self.Credentials, use.Name)
+	f := &friend{outputs: &outputs}
+	f.env = r.given(use, d.fields.Get("env"), where+".env", &outputs, descriptor.Names{"service": s.outputs, "self": &outputs}, &findings)
+	f.mounts = r.mounts(s, d, where, &findings)
+	f.peer = generator.Friend{
+		Name: use.Name, Object: object, Ports: ports(self), External: external, CIDRs: d.fields.Get("egress").Strings(),
+		Secret: secret, Keys: secretKeys(credentials), Owned: !dependencyKind,
+		PodLabels: r.podLabels(d, object, names, &findings),
+	}
+	if external {
+		f.peer.Object = ""
+		if port, ok := self.Config.Get("port").Int(); ok {
+			f.peer.Ports = []generator.Port{{Number: port, Protocol: "TCP"}}
+		}
+		return f, findings
+	}
+	if namespace != r.target.Namespace {
+		f.peer.Namespace = namespace
+	}
+	install := &dependency{
+		release: object, namespace: namespace, definition: d, folded: folded, names: names, secret: secret, keys: secretKeys(credentials),
+		chart: chart, given: !dependencyKind, version: s.Version, origin: use.Origin,
+	}
+	if dependencyKind {
+		f.needs = object
+		findings = append(findings, r.share(install)...)
+		return f, findings
+	}
+	result, more := r.install(install)
+	findings = append(findings, more...)
+	f.subchart = result
+	return f, findings
+}
+
+// podLabels gives the labels by which a friend's pods are known.
+func (r *run) podLabels(d *definition, object string, names descriptor.Names, findings *source.Findings) map[string]string {
+	labels := d.fields.Get("podLabels")
+	if labels.IsNull() {
+		return map[string]string{"app.kubernetes.io/name": object}
+	}
+	out := map[string]string{}
+	for _, f := range mapFields(names.Apply(labels, "podLabels", findings)) {
+		out[f.Key] = f.Value.Str()
+	}
+	return out
+}
+
+// mounts gives what a friend mounts into its consumers. Its files are relative
+// to its own file; a mount's are relative to the descriptor.
+func (r *run) mounts(s *service, d *definition, where string, findings *source.Findings) *source.Value {
+	list := d.fields.Get("mounts")
+	if list.IsNull() {
+		return nil
+	}
+	out := list.Shallow()
+	for i, m := range descriptor.ListOf(list, where+".mounts", findings) {
+		files := m.Get("files")
+		if files == nil {
+			continue
+		}
+		if d.file.FS != s.FS {
+			findings.Add("unsupported", files.Origin, where+".mounts", "copy the friend into the workspace's folder of friends", "a friend of the library cannot bring files")
+			continue
+		}
+		moved := files.Shallow()
+		for j, file := range files.Items {
+			moved.Items[j] = source.NewString(file.Origin, relative(s.Dir(), path.Join(path.Dir(list.Origin.File), file.Str())))
+		}
+		changed := m.Shallow()
+		changed.Set("files", moved)
+		out.Items[i] = changed
+	}
+	return out
+}
+
+// relative gives the path of a file as seen from a folder of the same tree.
+func relative(from, file string) string {
+	up := strings.Split(from, "/")
+	if from == "." {
+		up = nil
+	}
+	down := strings.Split(file, "/")
+	for len(up) > 0 && len(down) > 1 && up[0] == down[0] {
+		up, down = up[1:], down[1:]
+	}
+	return strings.Repeat("../", len(up)) + strings.Join(down, "/")
+}
+
+// dependency is a friend that is to be installed.
+type dependency struct {
+	release    string
+	namespace  string
+	definition *definition
+	folded     *descriptor.Folded
+	names      descriptor.Names
+	secret     string
+	keys       []generator.SecretKey
+	chart      *source.Value
+	given      bool // another chart makes its Secret
+	version    string
+	origin     source.Origin
+}
+
+// share notes a friend that is installed once for all. Those who share it must
+// mean the same.
+func (r *run) share(d *dependency) source.Findings {
+	var findings source.Findings
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.dependencies[d.release]
+	if before == nil {
+		r.dependencies[d.release] = d
+		return nil
+	}
+	for _, key := range []string{"chart", "values", "config", "credentials"} {
+		if !source.Equal(before.definition.fields.Get(key), d.definition.fields.Get(key)) {
+			first, second := before, d
+			if second.origin.File < first.origin.File {
+				first, second = second, first
+			}
+			findings.Add("dependency-conflict", second.origin, "friends."+d.release, "describe it once, in a file of the workspace's friends", "the shared friend %s has another %s at %s", d.release, key, first.origin)
+		}
+	}
+	// Which of several equal ones stays must not depend on who came first.
+	if d.origin.File < before.origin.File {
+		r.dependencies[d.release] = d
+	}
+	return findings
+}
+
+// shared makes the charts of the friends that are installed once for all.
+func (r *run) shared(o Options) ([]*Release, source.Findings) {
+	var out []*Release
+	var findings source.Findings
+	names := make([]string, 0, len(r.dependencies))
+	for name := range r.dependencies {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		d := r.dependencies[name]
+		release := &Release{
+			Name: name, Kind: KindDependency, Context: r.target.Context, Namespace: d.namespace,
+			Labels: map[string]string{"name": name, "kind": KindDependency, "context": r.target.Context, "flavor": d.chart.Get("flavor").Str()},
+		}
+		d.version = ""
+		sub, more := r.install(d)
+		findings = append(findings, more...)
+		if sub == nil || o.Select != nil && !o.Select(release.Labels) {
+			continue
+		}
+		release.Chart, release.Secrets = sub.Chart, d.secrets()
+		if sub.Foreign {
+			release.Chart = generator.Wrap(r.input(name, "", ""), *sub)
+		}
+		out = append(out, release)
+	}
+	return out, findings
+}
+
+func (d *dependency) secrets() []generator.Secret {
+	if len(d.keys) == 0 {
+		return nil
+	}
+	return []generator.Secret{{Name: d.secret, Keys: d.keys, Created: true}}
+}
+
+// install makes the chart of a friend.
+func (r *run) install(d *dependency) (*generator.Subchart, source.Findings) {
+	var findings source.Findings
+	if d.folded != nil {
+		resolved, more := d.folded.Resolve(d.names, nil)
+		if findings = append(findings, more...); findings.Err() != nil {
+			return nil, findings
+		}
+		in := r.input(d.release, d.version, d.definition.file.Description())
+		in.Namespace = d.namespace
+		in.Resolved = resolved
+		in.Secret, in.SecretGiven, in.SecretKeys = d.secret, d.given, d.keys
+		result, more := generator.Generate(in)
+		if findings = append(findings, more...); result == nil {
+			return nil, findings
+		}
+		return &generator.Subchart{Chart: result.Chart}, findings
+	}
+	p := d.chart.Get("path")
+	if !p.IsScalar() {
+		findings.Add("unsupported", d.chart.Origin, "chart", "fetch it with helm pull --untar and name it by {path: …}", "this version of kai takes a friend's chart from {flavor} or {path} only")
+		return nil, findings
+	}
+	chart, more := r.vendored(d, p)
+	if findings = append(findings, more...); chart == nil {
+		return nil, findings
+	}
+	values := d.definition.fields.Get("values")
+	if values != nil {
+		values = d.names.Apply(r.target.Vars.Apply(values, "values", &findings), "values", &findings)
+	}
+	return &generator.Subchart{Chart: *chart, Values: values, Foreign: true}, findings
+}
+
+// The bounds on a chart that is vendored by path.
+const (
+	maxChartFile  = 4 << 20
+	maxChartFiles = 2000
+)
+
+// vendored reads a chart from a folder of the workspace.
+func (r *run) vendored(d *dependency, p *source.Value) (*generator.Chart, source.Findings) {
+	var findings source.Findings
+	dir := path.Join(path.Dir(p.Origin.File), p.Str())
+	if strings.HasPrefix(p.Str(), "/") || !fs.ValidPath(dir) {
+		findings.Add("file", p.Origin, "chart.path", "paths are relative to the file that names them, and stay in the workspace", "the path %q leads out of the workspace", p.Str())
+		return nil, findings
+	}
+	chart := &generator.Chart{}
+	err := fs.WalkDir(r.w.FS, dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		if len(chart.Files) >= maxChartFiles {
+			return fmt.Errorf("the chart has more than %d files", maxChartFiles)
+		}
+		data, err := source.ReadFile(r.w.FS, name, maxChartFile)
+		if err != nil {
+			return err
+		}
+		chart.Files = append(chart.Files, generator.File{Path: strings.TrimPrefix(name, dir+"/"), Data: data})
+		return nil
+	})
+	if err != nil {
+		f := source.FileFinding(p.Str(), err)
+		findings.Add("file", p.Origin, "chart.path", f.Hint, "%s: %s", p.Str(), f.Message)
+		return nil, findings
+	}
+	for _, f := range chart.Files {
+		if f.Path == "Chart.yaml" {
+			meta, more := source.ParseYAML(path.Join(dir, f.Path), f.Data)
+			findings = append(findings, more...)
+			chart.Name, chart.Version = meta.Get("name").Str(), meta.Get("version").Str()
+		}
+	}
+	if chart.Name == "" || chart.Version == "" {
+		findings.Add("file", p.Origin, "chart.path", "it needs a Chart.yaml with name and version", "there is no chart in %s", p.Str())
+		return nil, findings
+	}
+	return chart, findings
+}

@@ -1,0 +1,81 @@
+package build
+
+import (
+	"context"
+	"maps"
+
+	"github.com/helm-kai/helm-kai/generator"
+	"github.com/helm-kai/helm-kai/internal/render"
+)
+
+// Placeholder stands in a manifest for a secret that is not known.
+const Placeholder = "kai-placeholder"
+
+// Render gives a release's manifests as `helm template` prints them. The values
+// of secrets that nobody has given become placeholders.
+func Render(ctx context.Context, r Release, o render.Options) (*render.Result, error) {
+	chart, err := render.Load(r.Chart)
+	if err != nil {
+		return nil, err
+	}
+	o.ReleaseName = r.Name
+	if r.Namespace != "" {
+		o.Namespace = r.Namespace
+	}
+	o.Values = withPlaceholders(r, o.Values)
+	return chart.Render(ctx, o)
+}
+
+// withPlaceholders adds a placeholder for every key of the Secrets that the
+// chart makes, but where the user names an existing Secret or gives the value.
+func withPlaceholders(r Release, values map[string]any) map[string]any {
+	if len(r.Secrets) == 0 {
+		return values
+	}
+	out := maps.Clone(values)
+	if out == nil {
+		out = map[string]any{}
+	}
+	secrets := child(out, "secrets")
+	for _, s := range r.Secrets {
+		if !s.Created {
+			continue
+		}
+		place := secrets
+		switch s.Role {
+		case generator.RoleFriend:
+			place = child(child(secrets, "friends"), s.Of)
+		case generator.RoleTLS:
+			place = child(child(secrets, "tls"), s.Of)
+		}
+		if existing, _ := place["existingSecret"].(string); existing != "" {
+			continue
+		}
+		given := child(place, "values")
+		keys := []string{}
+		for _, k := range s.Keys {
+			keys = append(keys, k.Key)
+		}
+		if s.Role == generator.RoleTLS {
+			keys = []string{"tls.crt", "tls.key"}
+		}
+		for _, key := range keys {
+			if _, ok := given[key]; !ok {
+				given[key] = Placeholder
+			}
+		}
+	}
+	return out
+}
+
+// child gives the map under a key as one that may be changed, and makes it where
+// there is none.
+func child(m map[string]any, key string) map[string]any {
+	c, _ := m[key].(map[string]any)
+	c = maps.Clone(c)
+	if c == nil {
+		c = map[string]any{}
+	}
+	m[key] = c
+	return c
+}

@@ -1,0 +1,294 @@
+package descriptor
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
+
+	"github.com/helm-kai/helm-kai/internal/source"
+)
+
+// checker holds values to their types once all layers are merged.
+type checker struct {
+	types    *Types
+	findings *source.Findings
+}
+
+// fields gives the final value of a structured type: defaults filled in,
+// embedded values merged into their parent, keys in the type's order.
+func (c *checker) fields(fields []Field, v *source.Value, path string) *source.Value {
+	out := &source.Value{Kind: source.Map, Origin: v.Origin, Over: v.Over, Fields: make([]source.Field, 0, len(v.Fields))}
+	origin := map[string]source.Origin{}
+	put := func(key string, at source.Origin, value *source.Value, here string) {
+		if first, ok := origin[key]; ok {
+			c.findings.Add("embedded-collision", at, here, "rename one of the two, or do not embed it", "the embedded key %q stands here already, from %s", key, first)
+			return
+		}
+		origin[key] = at
+		out.Fields = append(out.Fields, source.Field{Key: key, Origin: at, Value: value})
+	}
+	for i := range fields {
+		field := &fields[i]
+		here := join(path, field.Name)
+		value := v.Get(field.Name)
+		if value == nil && field.Default != nil {
+			value = field.Default
+		}
+		if value.IsNull() {
+			if field.Required && !c.replaced(fields, field, v) {
+				c.findings.Add("required", v.Origin, here, field.Description, "%s is missing", field.Name)
+			}
+			continue
+		}
+		value = c.value(field.Expr, value, here)
+		if value == nil {
+			continue
+		}
+		c.keywords(field, value, here)
+		if !field.Expr.Embedded {
+			put(field.Name, value.Origin, value, here)
+			continue
+		}
+		for _, m := range embedded(field.Expr, value) {
+			if m.Kind != source.Map {
+				c.findings.Add("wrong-type", m.Origin, here, "", "only a map can be embedded, and this is %s", m.Kind)
+				continue
+			}
+			for _, f := range m.Fields {
+				put(f.Key, f.Origin, f.Value, here)
+			}
+		}
+	}
+	return out
+}
+
+// replaced says whether another field of the same group stands in for one.
+func (c *checker) replaced(fields []Field, field *Field, v *source.Value) bool {
+	for _, other := range fields {
+		if field.group != "" && other.group == field.group && v.Has(other.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+// embedded gives the maps that an embedded field merges into its parent.
+func embedded(e Expr, v *source.Value) []*source.Value {
+	if e.mode == repeated {
+		return v.Items
+	}
+	return []*source.Value{v}
+}
+
+func (c *checker) value(e Expr, v *source.Value, path string) *source.Value {
+	fields, structured := c.types.fieldsOf(e)
+	single := func(v *source.Value, path string) *source.Value {
+		if structured {
+			if v.Kind != source.Map {
+				return c.wrong(e, v, path)
+			}
+			return c.fields(fields, v, path)
+		}
+		return c.primitive(e.base, v, path)
+	}
+	switch e.mode {
+	case repeated:
+		if v.Kind != source.List {
+			return c.wrong(e, v, path)
+		}
+		out := v.Shallow()
+		out.Items = out.Items[:0]
+		for i, item := range v.Items {
+			if got := single(item, index(path, i)); got != nil {
+				out.Items = append(out.Items, got)
+			}
+		}
+		return out
+	case mapped:
+		if v.Kind != source.Map {
+			return c.wrong(e, v, path)
+		}
+		out := v.Shallow()
+		out.Fields = out.Fields[:0]
+		for _, f := range v.Fields {
+			if f.Value.IsNull() {
+				continue
+			}
+			if got := single(f.Value, join(path, f.Key)); got != nil {
+				out.Fields = append(out.Fields, source.Field{Key: f.Key, Origin: f.Origin, Value: got})
+			}
+		}
+		return out
+	}
+	return single(v, path)
+}
+
+func (c *checker) wrong(e Expr, v *source.Value, path string) *source.Value {
+	c.findings.Add("wrong-type", v.Origin, path, "", "expected %s, got %s", e.article(), describe(v))
+	return nil
+}
+
+func describe(v *source.Value) string {
+	if v.IsScalar() && len(v.Text) <= 40 {
+		return fmt.Sprintf("%s %q", v.Kind, v.Text)
+	}
+	return v.Kind.String()
+}
+
+// primitive holds a value to a primitive type. Text may be written as a number,
+// and stays as it was written: a tag 1.10 is not 1.1.
+func (c *checker) primitive(base string, v *source.Value, path string) *source.Value {
+	ok := false
+	switch base {
+	case "string":
+		if v.Kind == source.Number {
+			out := *v
+			out.Kind = source.String
+			return &out
+		}
+		ok = v.Kind == source.String
+	case "numeric":
+		ok = v.Kind == source.Number
+	case "bool":
+		ok = v.Kind == source.Bool
+	case "scalar":
+		ok = v.IsScalar()
+	case "object":
+		if v.Kind == source.Map {
+			return dropNulls(v)
+		}
+	case "any":
+		return dropNulls(v)
+	}
+	if !ok {
+		return c.wrong(Expr{base: base}, v, path)
+	}
+	return v
+}
+
+// dropNulls removes what a null of a higher layer took away.
+func dropNulls(v *source.Value) *source.Value {
+	if v.Kind != source.Map {
+		return v
+	}
+	out := v.Shallow()
+	out.Fields = out.Fields[:0]
+	for _, f := range v.Fields {
+		if !f.Value.IsNull() {
+			out.Fields = append(out.Fields, source.Field{Key: f.Key, Origin: f.Origin, Value: dropNulls(f.Value)})
+		}
+	}
+	return out
+}
+
+// keywords holds a value to the JSON Schema keywords beside the field's type.
+func (c *checker) keywords(field *Field, v *source.Value, path string) {
+	if len(field.keywords) == 0 {
+		return
+	}
+	schema, err := field.compiled()
+	if err != nil {
+		c.findings.Add("type", field.Origin, path, "", "the keywords of this field are no JSON Schema: %s", err)
+		return
+	}
+	var failed *jsonschema.ValidationError
+	if err := schema.Validate(v.Native()); errors.As(err, &failed) {
+		for _, leaf := range leaves(failed) {
+			at, where := locate(v, leaf.InstanceLocation, path)
+			c.findings.Add("constraint", at.Origin, where, field.Description, "%s", leaf.Message)
+		}
+	}
+}
+
+// constraint is the JSON Schema of a field's keywords, compiled when it is
+// first needed.
+type constraint struct {
+	once   sync.Once
+	schema *jsonschema.Schema
+	err    error
+}
+
+func (f *Field) compiled() (*jsonschema.Schema, error) {
+	f.constraint.once.Do(func() {
+		f.constraint.schema, f.constraint.err = compileKeywords(f.keywordMap())
+	})
+	return f.constraint.schema, f.constraint.err
+}
+
+func compileKeywords(keywords map[string]any) (*jsonschema.Schema, error) {
+	data, err := json.Marshal(keywords)
+	if err != nil {
+		return nil, err
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.Draft = jsonschema.Draft2020
+	if err := compiler.AddResource("field.json", bytes.NewReader(data)); err != nil {
+		return nil, err
+	}
+	return compiler.Compile("field.json")
+}
+
+func (f *Field) keywordMap() map[string]any {
+	m := map[string]any{}
+	for _, k := range f.keywords {
+		m[k.Key] = k.Value.Native()
+	}
+	return m
+}
+
+// leaves gives the errors that have no cause of their own.
+func leaves(e *jsonschema.ValidationError) []*jsonschema.ValidationError {
+	if len(e.Causes) == 0 {
+		return []*jsonschema.ValidationError{e}
+	}
+	var out []*jsonschema.ValidationError
+	for _, cause := range e.Causes {
+		out = append(out, leaves(cause)...)
+	}
+	return out
+}
+
+// locate follows a JSON pointer into v.
+func locate(v *source.Value, pointer, path string) (*source.Value, string) {
+	if pointer == "" {
+		return v, path
+	}
+	for step := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		step = strings.NewReplacer("~1", "/", "~0", "~").Replace(step)
+		var next *source.Value
+		if i, err := strconv.Atoi(step); err == nil && v.Kind == source.List && i < len(v.Items) {
+			next, path = v.Items[i], index(path, i)
+		} else {
+			next, path = v.Get(step), join(path, step)
+		}
+		if next == nil {
+			return v, path
+		}
+		v = next
+	}
+	return v, path
+}
+
+// Compile resolves a value of named type fields against instances, the way
+// a context is: references, defaults, embedding and checks, without layers.
+func Compile(types *Types, typeName string, in map[string]map[string]*source.Value, v *source.Value) (*source.Value, source.Findings) {
+	var fs source.Findings
+	t := types.Get(typeName)
+	if t == nil {
+		fs.Add("type", v.Origin, "", source.Nearest(typeName, types.Names()), "there is no type %q", typeName)
+		return nil, fs
+	}
+	s := scope{types: types, instances: in, vars: &Variables{}, findings: &fs}
+	expanded := s.expand(t.Fields, v, typeName)
+	if expanded == nil {
+		return nil, fs
+	}
+	c := checker{types: types, findings: &fs}
+	return c.fields(t.Fields, expanded, typeName), fs
+}

@@ -1,0 +1,138 @@
+package descriptor
+
+import (
+	"io/fs"
+	"path"
+
+	"github.com/helm-kai/helm-kai/internal/source"
+)
+
+// Friend is a service that others depend on: what they get from it, and how it
+// is installed where it is not elsewhere.
+type Friend struct {
+	Name string
+	File string
+	FS   fs.FS
+	root *source.Value // without apiVersion, name, description and contexts
+	ctxs *Contexts
+
+	description string
+}
+
+// friendType describes a friend's file in the type language, so that friends
+// are merged and checked as everything else is.
+var friendFields = []string{"type", "from", "chart", "values", "config", "credentials", "env", "mounts", "egress", "podLabels"}
+
+// ReadFriend reads a friend's file.
+func ReadFriend(fsys fs.FS, file string) (*Friend, source.Findings) {
+	root, findings := source.ReadYAML(fsys, file)
+	if findings != nil {
+		return nil, findings
+	}
+	if !CheckRoot(root, &findings) {
+		return nil, findings
+	}
+	f := &Friend{Name: root.Get("name").Str(), File: file, FS: fsys, root: root.Shallow()}
+	f.ctxs = ReadContexts(root.Get("contexts"), "contexts", &findings)
+	f.description = root.Get("description").Str()
+	for _, key := range []string{"apiVersion", "name", "description", "contexts"} {
+		f.root.Delete(key)
+	}
+	UnknownKeys(f.root, "", friendFields, &findings)
+	for _, c := range f.ctxs.list {
+		UnknownKeys(c.Fields, "contexts."+c.Name, friendFields, &findings)
+	}
+	return f, findings
+}
+
+// Dir gives the folder that the friend's paths are relative to.
+func (f *Friend) Dir() string { return path.Dir(f.File) }
+
+// From gives the name of the friend that this one is made from, or nil.
+func (f *Friend) From() *source.Value { return f.root.Get("from") }
+
+// Description gives the file's own words on the friend.
+func (f *Friend) Description() string { return f.description }
+
+// Type gives requirement or dependency, or "" where the friend that this one is
+// made from decides.
+func (f *Friend) Type() string { return f.root.Get("type").Str() }
+
+// Layers gives the friend's fields and those of its contexts that apply, lowest
+// first.
+func (f *Friend) Layers(uses, lineage []string) ([]*source.Value, source.Findings) {
+	layers := []*source.Value{f.root}
+	chain, findings := f.ctxs.Chain("contexts", f.ctxs.Choose(uses, lineage)...)
+	for _, c := range chain {
+		layers = append(layers, c.Fields)
+	}
+	return layers, findings
+}
+
+// MergeFriend lays changes over a friend's fields. What a chart is is replaced
+// whole, and so are the names that env gives a consumer.
+func MergeFriend(lower, upper *source.Value) *source.Value {
+	out := lower.Shallow()
+	for _, f := range upper.Fields {
+		value := f.Value
+		switch f.Key {
+		case "from", "name", "service", "needs":
+			continue
+		case "values", "config", "credentials":
+			if value != nil && value.Kind == source.Map {
+				value = mergeValue(&Types{}, nil, out.Get(f.Key), appendKeys(value))
+			}
+		}
+		out.Set(f.Key, value)
+	}
+	return out
+}
+
+// FriendUse is one entry of a context's friends.
+type FriendUse struct {
+	Name    string // under which the consumer knows the friend
+	From    string // of the library, or ""
+	Service string // of the workspace, or ""
+	Needs   bool   // installed after the friend
+	Changes *source.Value
+	Origin  source.Origin
+}
+
+// readFriendUses reads a context's list of friends.
+func readFriendUses(v *source.Value, fs *source.Findings) []FriendUse {
+	var uses []FriendUse
+	seen := map[string]bool{}
+	for i, item := range ListOf(v, "friends", fs) {
+		here := index("friends", i)
+		use := FriendUse{Origin: item.Origin, Changes: item}
+		switch {
+		case item.IsScalar():
+			use.From = item.Str()
+			use.Changes = source.NewMap(item.Origin)
+		case item.Kind != source.Map:
+			fs.Add("wrong-type", item.Origin, here, "write NAME, {service: NAME} or {from: NAME, …}", "expected a friend, got %s", item.Kind)
+			continue
+		default:
+			use.From, use.Service = item.Get("from").Str(), item.Get("service").Str()
+			use.Needs = item.Get("needs").True()
+			UnknownKeys(item, here, append([]string{"name", "service", "needs"}, friendFields...), fs)
+		}
+		use.Name = item.Get("name").Str()
+		for _, fallback := range []string{use.From, use.Service} {
+			if use.Name == "" {
+				use.Name = fallback
+			}
+		}
+		if why, ok := InvalidName(use.Name); !ok {
+			fs.Add("name", item.Origin, here, "write {name: …}, {from: …} or {service: …}", "%q cannot be a friend's name: %s", use.Name, why)
+			continue
+		}
+		if seen[use.Name] {
+			fs.Add("duplicate-name", item.Origin, here, "give one of them a name of its own: {from: …, name: …}", "the friend %q stands here twice", use.Name)
+			continue
+		}
+		seen[use.Name] = true
+		uses = append(uses, use)
+	}
+	return uses
+}

@@ -1,0 +1,341 @@
+package descriptor
+
+import (
+	"strings"
+
+	"github.com/helm-kai/helm-kai/internal/source"
+)
+
+// scope is what a layer's references are resolved against.
+type scope struct {
+	types     *Types
+	instances instances
+	vars      *Variables
+	findings  *source.Findings
+	depth     int
+	versioned map[string]*source.Value // what a version file gives, by type/name/field
+}
+
+// instances are the named values of a descriptor, by type and name.
+type instances map[string]map[string]*source.Value
+
+func (in instances) names(typ string) []string {
+	var names []string
+	for _, name := range sortedKeys(in[typ]) {
+		names = append(names, name)
+	}
+	return names
+}
+
+// maxReferences bounds the chain of instances that name one another.
+const maxReferences = 32
+
+// expand resolves the references of one layer: every name becomes the instance
+// it stands for, every {from: …} that instance with its changes. What a name
+// gives replaces what lower layers say; the rest is merged with it.
+func (s *scope) expand(fields []Field, v *source.Value, path string) *source.Value {
+	if v.IsNull() {
+		return v
+	}
+	if v.Kind != source.Map {
+		s.findings.Add("wrong-type", v.Origin, path, "", "expected a map, got %s", v.Kind)
+		return nil
+	}
+	out := &source.Value{Kind: source.Map, Origin: v.Origin, Whole: v.Whole, Fields: make([]source.Field, 0, len(v.Fields))}
+	for _, f := range v.Fields {
+		key, appended := strings.CutSuffix(f.Key, "+")
+		here := join(path, key)
+		field := find(fields, key)
+		if field == nil {
+			s.findings.Add("unknown-key", f.Origin, here, source.Nearest(key, fieldNames(fields)), "the key %q is not known here", key)
+			continue
+		}
+		given := f.Value
+		if field.builtIn && key == "patches" {
+			given = deletions(given)
+		}
+		value := s.value(field.Expr, given, here)
+		if value == nil {
+			continue
+		}
+		if appended {
+			value = value.Shallow()
+			value.Append = true
+		}
+		out.Fields = append(out.Fields, source.Field{Key: key, Origin: f.Origin, Value: value})
+	}
+	s.exclusive(fields, out, path)
+	return out
+}
+
+// exclusive reports fields that exclude one another inside one layer.
+func (s *scope) exclusive(fields []Field, v *source.Value, path string) {
+	seen := map[string]source.Field{}
+	for _, f := range v.Fields {
+		field := find(fields, f.Key)
+		if field == nil || field.group == "" || f.Value.IsNull() {
+			continue
+		}
+		first, ok := seen[field.group]
+		if !ok {
+			seen[field.group] = f
+			continue
+		}
+		if find(fields, first.Key).alternative != field.alternative {
+			s.findings.Add("one-of", f.Origin, join(path, f.Key), "keep one of the two", "%s and %s exclude one another", first.Key, f.Key)
+		}
+	}
+}
+
+func (s *scope) value(e Expr, v *source.Value, path string) *source.Value {
+	if v.IsNull() {
+		return &source.Value{Kind: source.Null, Origin: v.Origin}
+	}
+	fields, structured := s.types.fieldsOf(e)
+	if !structured {
+		v = s.vars.apply(v, path, s.findings)
+		if e.base == "object" || e.base == "any" {
+			v = appendKeys(v)
+		}
+		return v
+	}
+	if e.mode == one {
+		return s.single(e, fields, v, path)
+	}
+	if v.Kind != source.List {
+		s.findings.Add("wrong-type", v.Origin, path, "named things are lists: - NAME, or - {name: …}", "expected %s, got %s", e.article(), v.Kind)
+		return nil
+	}
+	if e.mode == repeated {
+		out := &source.Value{Kind: source.List, Origin: v.Origin, Whole: true}
+		for i, item := range v.Items {
+			if value := s.single(e, fields, item, index(path, i)); value != nil {
+				out.Items = append(out.Items, value)
+			}
+		}
+		return out
+	}
+	return s.mapped(e, fields, v, path)
+}
+
+// mapped makes a map of a list whose items have names.
+func (s *scope) mapped(e Expr, fields []Field, v *source.Value, path string) *source.Value {
+	out := &source.Value{Kind: source.Map, Origin: v.Origin, Whole: true}
+	for i, item := range v.Items {
+		here := index(path, i)
+		item = s.vars.apply(item, here, s.findings)
+		name := itemName(item)
+		if name == "" {
+			s.findings.Add("name", item.Origin, here, "give it a name", "an item of this list has no name")
+			continue
+		}
+		if out.Get(name) != nil {
+			s.findings.Add("duplicate-name", item.Origin, here, "keep one of the two", "%q stands here twice", name)
+			continue
+		}
+		if value := s.single(e, fields, item, here); value != nil {
+			out.Fields = append(out.Fields, source.Field{Key: name, Origin: item.Origin, Value: value})
+		}
+	}
+	return out
+}
+
+// itemName gives the name under which a list's item is known.
+func itemName(item *source.Value) string {
+	if item.Kind == source.Map {
+		if name := item.Get("name").Str(); name != "" {
+			return name
+		}
+		return item.Get("from").Str()
+	}
+	return item.Str()
+}
+
+// single resolves one value of a structured type: a name, {from: …}, or a map.
+func (s *scope) single(e Expr, fields []Field, v *source.Value, path string) *source.Value {
+	v = s.vars.apply(v, path, s.findings)
+	switch {
+	case e.base != "" && v.IsScalar():
+		value := s.instance(e.base, fields, v, path)
+		if value != nil {
+			value = value.Shallow()
+			value.Whole = true
+		}
+		return value
+	case v.Kind != source.Map:
+		s.findings.Add("wrong-type", v.Origin, path, "", "expected %s, got %s", Expr{base: e.base, fields: e.fields}.article(), v.Kind)
+		return nil
+	}
+	own := v
+	if e.base != "" {
+		own = withoutKeys(v, "from", find(fields, "name") == nil)
+	}
+	changed := s.expand(fields, own, path)
+	from := v.Get("from")
+	if e.base == "" || from == nil || changed == nil {
+		return changed
+	}
+	base := s.instance(e.base, fields, from, join(path, "from"))
+	if base == nil {
+		return nil
+	}
+	for _, f := range changed.Fields {
+		if given := s.versioned[e.base+"/"+from.Str()+"/"+f.Key]; given != nil {
+			s.findings.Add("version-override", f.Origin, join(path, f.Key), "leave it to the version file, or give this context an instance of its own", "%s overrides what %s gives", f.Key, given.Origin)
+		}
+	}
+	merged := merge(s.types, fields, base, changed).Shallow()
+	merged.Whole = false
+	merged.Origin = v.Origin
+	return merged
+}
+
+// withoutKeys drops `from`, and `name` where the type does not declare it.
+func withoutKeys(v *source.Value, from string, name bool) *source.Value {
+	if v.Get(from) == nil && (!name || v.Get("name") == nil) {
+		return v
+	}
+	out := v.Shallow()
+	out.Delete(from)
+	if name {
+		out.Delete("name")
+	}
+	return out
+}
+
+// instance gives the instance of a name, its own references resolved.
+func (s *scope) instance(typ string, fields []Field, name *source.Value, path string) *source.Value {
+	v := s.instances[typ][name.Str()]
+	if v == nil {
+		hint := source.Nearest(name.Str(), s.instances.names(typ))
+		if hint == "" {
+			hint = "list it under " + Plural(typ) + ", or write it inline"
+		}
+		s.findings.Add("unknown-instance", name.Origin, path, hint, "there is no %s %q", typ, name.Str())
+		return nil
+	}
+	if s.depth++; s.depth > maxReferences {
+		s.depth--
+		s.findings.Add("cycle", name.Origin, path, "an instance may not contain itself", "the %s %q refers to itself", typ, name.Str())
+		return nil
+	}
+	defer func() { s.depth-- }()
+	v = s.vars.apply(v, path, s.findings)
+	own := withoutKeys(v, "from", find(fields, "name") == nil)
+	out := s.expand(fields, own, Plural(typ)+"."+name.Str())
+	if from := v.Get("from"); from != nil && out != nil {
+		base := s.instance(typ, fields, from, path)
+		if base == nil {
+			return nil
+		}
+		return merge(s.types, fields, base, out)
+	}
+	return out
+}
+
+// merge lays upper over lower. Maps merge deeply; everything else is replaced,
+// lists are appended where upper asks for it, and null removes what lies below.
+// Of fields that exclude one another, the upper layer's choice stays.
+func merge(types *Types, fields []Field, lower, upper *source.Value) *source.Value {
+	if lower.IsNull() {
+		return upper
+	}
+	out := lower.Shallow()
+	out.Origin = upper.Origin
+	for _, f := range upper.Fields {
+		field := find(fields, f.Key)
+		if field != nil && field.group != "" && !f.Value.IsNull() {
+			for _, other := range fields {
+				if other.group == field.group && other.alternative != field.alternative {
+					out.Delete(other.Name)
+				}
+			}
+		}
+		var below []Field
+		if field != nil {
+			below, _ = types.fieldsOf(field.Expr)
+			if field.Expr.mode != one {
+				below = nil
+			}
+		}
+		value := mergeValue(types, below, out.Get(f.Key), f.Value)
+		out.Set(f.Key, value)
+	}
+	return out
+}
+
+func mergeValue(types *Types, fields []Field, lower, upper *source.Value) *source.Value {
+	if lower.IsNull() {
+		return upper
+	}
+	switch {
+	case upper.IsNull():
+		return &source.Value{Kind: source.Null, Origin: upper.Origin, Over: lower}
+	case upper.Append && upper.Kind == source.List && lower.Kind == source.List:
+		out := lower.Shallow()
+		out.Items = append(out.Items, upper.Items...)
+		return out
+	case upper.Append && upper.Kind == source.Map && lower.Kind == source.Map:
+		out := lower.Shallow()
+		for _, f := range upper.Fields {
+			out.Set(f.Key, f.Value)
+		}
+		return out
+	case upper.Kind == source.Map && lower.Kind == source.Map && !upper.Whole && !isForm(upper) && !isForm(lower):
+		return merge(types, fields, lower, upper)
+	}
+	out := *upper
+	out.Over = lower
+	return &out
+}
+
+// isForm says whether a map is one of the forms of a value, which are replaced
+// whole: a secret, a credential, or one of Kubernetes' sources.
+func isForm(v *source.Value) bool {
+	return v.Get("secret").IsScalar() || v.Get("credential").IsScalar() || v.Get("valueFrom") != nil
+}
+
+// appendKeys turns KEY+ into an appending value inside maps that no type
+// describes.
+func appendKeys(v *source.Value) *source.Value {
+	if v == nil || v.Kind != source.Map {
+		return v
+	}
+	var out *source.Value
+	for i, f := range v.Fields {
+		key, appended := strings.CutSuffix(f.Key, "+")
+		value := appendKeys(f.Value)
+		if !appended && value == f.Value {
+			continue
+		}
+		if out == nil {
+			out = v.Shallow()
+		}
+		if appended {
+			value = value.Shallow()
+			value.Append = true
+		}
+		out.Fields[i].Key, out.Fields[i].Value = key, value
+	}
+	if out == nil {
+		return v
+	}
+	return out
+}
+
+// deletions writes the nulls of a patch as {$patch: delete}, Kubernetes' own
+// directive: a null among a chart's values is gone before a template sees it.
+func deletions(v *source.Value) *source.Value {
+	if v == nil || v.Kind != source.Map {
+		return v
+	}
+	out := v.Shallow()
+	for i, f := range v.Fields {
+		if f.Value.IsNull() {
+			out.Fields[i].Value = source.NewMap(f.Origin, source.Field{Key: "$patch", Value: source.NewString(f.Origin, "delete")})
+		} else {
+			out.Fields[i].Value = deletions(f.Value)
+		}
+	}
+	return out
+}

@@ -1,0 +1,31 @@
+package descriptor
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/helm-kai/helm-kai/internal/source"
+)
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+func fieldsOrNone(v *source.Value) []source.Field {
+	if v == nil {
+		return nil
+	}
+	return v.Fields
+}
+
+// Index gives the path of a list's item.
+func Index(path string, i int) string { return index(path, i) }

@@ -1,0 +1,327 @@
+package descriptor
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/helm-kai/helm-kai/internal/source"
+)
+
+// FileName is the name of a descriptor's file.
+const FileName = "kai.yaml"
+
+// APIVersion is the version of the file formats that this package reads.
+const APIVersion = "kai/v1"
+
+// Service is a descriptor as it was read: what holds for every context.
+type Service struct {
+	Name        string
+	Version     string
+	Description string
+	Contexts    *Contexts
+	Offers      *source.Value // what consumers get beyond the outputs, or nil
+
+	File  string // of the descriptor
+	FS    fs.FS  // the tree it lies in
+	Types *Types // built-in ones and the descriptor's own
+	root  *source.Value
+}
+
+// Dir gives the folder that the descriptor's paths are relative to.
+func (s *Service) Dir() string { return path.Dir(s.File) }
+
+// Origin gives where the descriptor names the service.
+func (s *Service) Origin() source.Origin { return s.root.Get("name").Origin }
+
+// fixed are the keys of a descriptor that are not lists of instances.
+var fixed = []string{"apiVersion", "name", "version", "description", "types", "contexts", "offers"}
+
+var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+
+// InvalidName says what is wrong with the name of a service, context or friend.
+func InvalidName(name string) (string, bool) {
+	switch {
+	case len(name) > 253:
+		return "it has more than 253 characters", false
+	case !dnsLabel.MatchString(name):
+		return "Kubernetes wants lower case letters, digits and dashes, with no dash at either end", false
+	}
+	return "", true
+}
+
+// ReadService reads a descriptor. base are the types that exist without it.
+func ReadService(fsys fs.FS, file string, base *Types) (*Service, source.Findings) {
+	root, findings := source.ReadYAML(fsys, file)
+	if findings != nil {
+		return nil, findings
+	}
+	s := &Service{File: file, FS: fsys, Types: base, root: root}
+	if !CheckRoot(root, &findings) {
+		return nil, findings
+	}
+	s.Name = root.Get("name").Str()
+	s.Version = root.Get("version").Str()
+	s.Description = root.Get("description").Str()
+	s.Offers = root.Get("offers")
+	s.Contexts = ReadContexts(root.Get("contexts"), "contexts", &findings)
+	if v := root.Get("version"); v != nil && !semver.MatchString(s.Version) {
+		findings.Add("version", v.Origin, "version", "write MAJOR.MINOR.PATCH, such as 0.4.0", "%q is no semantic version", s.Version)
+	}
+	if len(s.Contexts.list) == 0 && root.Get("contexts").IsNull() {
+		findings.Add("required", root.Origin, "contexts", "write contexts: [{name: dev, flavor: webservice, …}]", "contexts is missing")
+	}
+	s.readOffers(&findings)
+	for _, item := range ListOf(root.Get("types"), "types", &findings) {
+		v, more := source.ReadYAML(fsys, path.Join(s.Dir(), item.Str()))
+		findings = append(findings, Named(more, item.Origin)...)
+		if v == nil {
+			continue
+		}
+		types, more := ParseTypes(s.Types, v, false)
+		findings = append(findings, more...)
+		s.Types = types
+	}
+	return s, findings
+}
+
+// semver is the pattern of https://semver.org, without its named groups.
+var semver = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
+
+// IsVersion says whether text is a semantic version.
+func IsVersion(text string) bool { return semver.MatchString(text) }
+
+func (s *Service) readOffers(fs *source.Findings) {
+	if s.Offers.IsNull() {
+		return
+	}
+	if s.Offers.Kind != source.Map {
+		fs.Add("wrong-type", s.Offers.Origin, "offers", "write offers: {config: …, credentials: …, env: …}", "expected a map, got %s", s.Offers.Kind)
+		s.Offers = nil
+		return
+	}
+	UnknownKeys(s.Offers, "offers", []string{"config", "credentials", "env"}, fs)
+}
+
+// CheckRoot checks what all our files have: a map, the format's version and a name.
+func CheckRoot(root *source.Value, fs *source.Findings) bool {
+	if root.Kind != source.Map {
+		fs.Add("wrong-type", root.Origin, "", "begin with apiVersion: "+APIVersion, "the file is %s, and not a map", root.Kind)
+		return false
+	}
+	switch v := root.Get("apiVersion"); {
+	case v.IsNull():
+		fs.Add("required", root.Origin, "apiVersion", "write apiVersion: "+APIVersion, "apiVersion is missing")
+	case v.Str() != APIVersion:
+		fs.Add("api-version", v.Origin, "apiVersion", "write apiVersion: "+APIVersion, "%q is not a format that this kai reads", v.Str())
+	}
+	v := root.Get("name")
+	if v.IsNull() || !v.IsScalar() || v.Text == "" {
+		fs.Add("required", root.Origin, "name", "write name: …", "name is missing")
+		return false
+	}
+	if why, ok := InvalidName(v.Text); !ok {
+		fs.Add("name", v.Origin, "name", "use a to z, 0 to 9 and -", "%q cannot be a name: %s", v.Text, why)
+		return false
+	}
+	return true
+}
+
+// Named moves findings about a missing file to where the file is named.
+func Named(findings source.Findings, origin source.Origin) source.Findings {
+	for i, f := range findings {
+		if f.Code == "file" {
+			findings[i].Message = f.Origin.File + ": " + f.Message
+			findings[i].Origin = origin
+		}
+	}
+	return findings
+}
+
+// ListOf gives the items of a list, and says where v is something else.
+func ListOf(v *source.Value, path string, fs *source.Findings) []*source.Value {
+	if v.IsNull() {
+		return nil
+	}
+	if v.Kind != source.List {
+		fs.Add("wrong-type", v.Origin, path, "", "expected a list, got %s", v.Kind)
+		return nil
+	}
+	return v.Items
+}
+
+// UnknownKeys reports the keys of a map that are not among the known ones.
+func UnknownKeys(v *source.Value, path string, known []string, fs *source.Findings) {
+	for _, f := range v.Fields {
+		if !slices.Contains(known, f.Key) {
+			fs.Add("unknown-key", f.Origin, join(path, f.Key), source.Nearest(f.Key, known), "the key %q is not known here", f.Key)
+		}
+	}
+}
+
+// instances gives the named values of a descriptor, a version file's laid over
+// them, and says what is wrong with their lists.
+func (s *Service) instances(types *Types, versions *source.Value, fs *source.Findings) instances {
+	out := instances{}
+	for _, typ := range types.Names() {
+		list := s.root.Get(Plural(typ))
+		if list.IsNull() || slices.Contains(fixed, Plural(typ)) {
+			continue
+		}
+		out[typ] = readInstances(list, typ, fs)
+	}
+	for _, f := range fieldsOrNone(versions) {
+		for typ := range out {
+			if Plural(typ) != f.Key {
+				continue
+			}
+			for name, change := range readInstances(f.Value, typ, fs) {
+				base := out[typ][name]
+				if base == nil {
+					fs.Add("unknown-instance", change.Origin, f.Key, source.Nearest(name, out.names(typ)), "%s has no %s %q", s.File, typ, name)
+					continue
+				}
+				out[typ][name] = merge(types, types.Get(typ).Fields, base, change)
+			}
+		}
+	}
+	return out
+}
+
+func readInstances(list *source.Value, typ string, fs *source.Findings) map[string]*source.Value {
+	out := map[string]*source.Value{}
+	folded := map[string]string{}
+	for i, item := range ListOf(list, Plural(typ), fs) {
+		here := index(Plural(typ), i)
+		name := item.Get("name")
+		if item.Kind != source.Map || !name.IsScalar() || name.Text == "" {
+			fs.Add("name", item.Origin, here, "write {name: …}", "an instance has no name")
+			continue
+		}
+		if other, ok := folded[strings.ToLower(name.Text)]; ok {
+			message := fmt.Sprintf("the %s %q stands here twice", typ, name.Text)
+			if other != name.Text {
+				message = fmt.Sprintf("the %s %q differs only in case from %q", typ, name.Text, other)
+			}
+			fs.Add("duplicate-name", name.Origin, here, "rename one of the two", "%s", message)
+			continue
+		}
+		folded[strings.ToLower(name.Text)] = name.Text
+		out[name.Text] = item
+	}
+	return out
+}
+
+// Check finds what is wrong with a descriptor whatever the context: keys that
+// no type explains, and instances that are wrong in themselves or that no
+// context uses. types and fields are those of all flavors that its contexts
+// name.
+func (s *Service) Check(types *Types, fields []Field) source.Findings {
+	var findings source.Findings
+	known := slices.Clone(fixed)
+	for _, typ := range types.Names() {
+		known = append(known, Plural(typ))
+	}
+	for _, f := range s.root.Fields {
+		if slices.Contains(known, f.Key) {
+			continue
+		}
+		hint := source.Nearest(f.Key, known)
+		for _, typ := range types.Names() {
+			if f.Key == typ {
+				hint = fmt.Sprintf("instances of %s stand under %s", typ, Plural(typ))
+			}
+		}
+		if find(fields, f.Key) != nil {
+			hint = "it belongs into a context"
+		}
+		findings.Add("unknown-key", f.Origin, f.Key, hint, "the key %q is not known here", f.Key)
+	}
+	in := s.instances(types, nil, &findings)
+	used := usage{types: types, seen: map[string]bool{}}
+	for _, c := range s.Contexts.list {
+		used.fields(fields, c.Fields)
+	}
+	for _, typ := range sortedKeys(in) {
+		for _, name := range sortedKeys(in[typ]) {
+			used.fields(types.Get(typ).Fields, in[typ][name])
+			if from := in[typ][name].Get("from").Str(); from != "" {
+				used.seen[typ+"/"+from] = true
+			}
+		}
+	}
+	for _, typ := range sortedKeys(in) {
+		for _, name := range sortedKeys(in[typ]) {
+			item := in[typ][name]
+			if !used.seen[typ+"/"+name] && !used.seen[typ+"/*"] {
+				findings.Add("unused-instance", item.Get("name").Origin, Plural(typ)+"."+name, "name it in a context, or remove it", "no context uses the %s %q", typ, name)
+				// What is used is checked when a context takes it.
+				sc := scope{types: types, instances: in, vars: &Variables{}, findings: &source.Findings{}}
+				sc.instance(typ, types.Get(typ).Fields, item.Get("name"), Plural(typ)+"."+name)
+				for _, f := range *sc.findings {
+					if f.Code != "unknown-variable" {
+						findings = append(findings, f)
+					}
+				}
+			}
+		}
+	}
+	return findings
+}
+
+// usage collects the instances that a file's values name.
+type usage struct {
+	types *Types
+	seen  map[string]bool
+}
+
+func (u *usage) fields(fields []Field, v *source.Value) {
+	for _, f := range fieldsOrNone(v) {
+		if field := find(fields, strings.TrimSuffix(f.Key, "+")); field != nil {
+			u.value(field.Expr, f.Value)
+		}
+	}
+}
+
+func (u *usage) value(e Expr, v *source.Value) {
+	fields, structured := u.types.fieldsOf(e)
+	if !structured || v == nil {
+		return
+	}
+	switch v.Kind {
+	case source.List:
+		for _, item := range v.Items {
+			u.value(e, item)
+		}
+	case source.Map:
+		u.mark(e, v.Get("from"))
+		u.fields(fields, v)
+	default:
+		u.mark(e, v)
+	}
+}
+
+// mark notes a name. One with a variable in it may become any of them.
+func (u *usage) mark(e Expr, name *source.Value) {
+	if e.base == "" || !name.IsScalar() {
+		return
+	}
+	u.seen[e.base+"/"+name.Text] = true
+	if strings.Contains(name.Text, "${") {
+		u.seen[e.base+"/*"] = true
+	}
+}
+
+// FlavorNames gives the names of the flavors that the contexts ask for.
+func (s *Service) FlavorNames() []*source.Value {
+	var out []*source.Value
+	for _, c := range s.Contexts.list {
+		if v := c.Fields.Get("flavor"); v.IsScalar() {
+			out = append(out, v)
+		}
+	}
+	return out
+}

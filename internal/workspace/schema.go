@@ -1,0 +1,200 @@
+package workspace
+
+import (
+	"slices"
+
+	"github.com/helm-kai/helm-kai/internal/descriptor"
+	"github.com/helm-kai/helm-kai/internal/source"
+)
+
+// SchemaKinds are the file formats that have a JSON Schema, each with the
+// function that makes it.
+var SchemaKinds = map[string]func(w *Workspace) (map[string]any, error){
+	"descriptor": (*Workspace).descriptorSchema,
+	"workspace":  (*Workspace).workspaceSchema,
+	"flavor":     (*Workspace).flavorSchema,
+	"friend":     (*Workspace).friendSchema,
+}
+
+// Schema gives the JSON Schema (2020-12) of a file format.
+func (w *Workspace) Schema(kind string) (map[string]any, error) { return SchemaKinds[kind](w) }
+
+type object = map[string]any
+
+func text(description string) object { return object{"type": "string", "description": description} }
+
+// closed gives the schema of a map that has these keys and no others.
+func closed(properties object, required ...any) object {
+	s := object{"type": "object", "properties": properties, "additionalProperties": false}
+	if len(required) > 0 {
+		s["required"] = required
+	}
+	return s
+}
+
+// file gives the schema of one of our files.
+func file(title string, schema, defs object) object {
+	schema["$schema"] = descriptor.Draft2020
+	schema["title"] = title
+	if len(defs) > 0 {
+		schema["$defs"] = defs
+	}
+	properties := schema["properties"].(object)
+	properties["apiVersion"] = object{"const": descriptor.APIVersion}
+	schema["required"] = []any{"apiVersion", "name"}
+	return schema
+}
+
+var stringList = object{"type": "array", "items": object{"type": "string"}}
+
+// contextFields gives the fields that contexts may set in any flavor, and the
+// types they are written in.
+func (w *Workspace) contextFields() ([]descriptor.Field, *descriptor.Types, error) {
+	var fields []descriptor.Field
+	types := w.Types
+	for _, name := range w.FlavorNames() {
+		f, findings := w.Flavor(source.NewString(source.Origin{}, name))
+		if f == nil {
+			return nil, nil, findings
+		}
+		types = types.With(f.Types)
+		for _, field := range f.AllFields() {
+			if !slices.ContainsFunc(fields, func(g descriptor.Field) bool { return g.Name == field.Name }) {
+				fields = append(fields, field)
+			}
+		}
+	}
+	return fields, types, nil
+}
+
+// contextSchema gives the schema of a context with what names it.
+func (w *Workspace) contextSchema() (schema, defs object, types *descriptor.Types, err error) {
+	fields, types, err := w.contextFields()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	schema, defs = descriptor.InputSchema(types, fields)
+	return schema, defs, types, nil
+}
+
+// namedContext adds name and extends to a schema of fields.
+func namedContext(schema object) object {
+	properties := schema["properties"].(object)
+	properties["name"] = text("name of the context")
+	properties["extends"] = object{"description": "contexts that this one starts from", "anyOf": []any{object{"type": "string"}, stringList}}
+	schema["required"] = []any{"name"}
+	return schema
+}
+
+func (w *Workspace) descriptorSchema() (map[string]any, error) {
+	context, defs, types, err := w.contextSchema()
+	if err != nil {
+		return nil, err
+	}
+	properties := object{
+		"name":        text("name of the service"),
+		"version":     text("version of the chart (default: the workspace's)"),
+		"description": text("what the service does"),
+		"types":       textList("files of types"),
+		"contexts":    object{"type": "array", "items": namedContext(context), "description": "what the service is in each environment"},
+		"offers": closed(object{
+			"config":      anyMap("values for consumers"),
+			"credentials": anyMap("secrets for consumers"),
+			"env":         anyMap("variables for consumers"),
+		}),
+	}
+	for _, name := range types.Names() {
+		if name != "context" && name != "common" {
+			properties[descriptor.Plural(name)] = descriptor.InstanceSchema(types, name, defs)
+		}
+	}
+	return file("kai.yaml: what a service is", closed(properties), defs), nil
+}
+
+func (w *Workspace) workspaceSchema() (map[string]any, error) {
+	fields, defs, _, err := w.contextSchema()
+	if err != nil {
+		return nil, err
+	}
+	defs["fields"] = fields
+	ref := object{"$ref": "#/$defs/fields"}
+	variables := object{"description": "file of variables, or a map of them", "anyOf": []any{object{"type": "string"}, object{"type": "object"}}}
+	context := namedContext(closed(object{
+		"namespace":    text("namespace that the services are installed into"),
+		"variables":    variables,
+		"versions":     text("folder of version files, SERVICE.yaml"),
+		"cluster":      closed(object{"kubeContext": text("context of kubeconfig"), "uid": text("uid of the namespace kube-system")}),
+		"secrets":      anyMap("where secrets come from, and how they are delivered"),
+		"only":         textList("the services of this context"),
+		"except":       textList("services that this context leaves out"),
+		"values":       ref,
+		"uses":         textList("contexts of the descriptors to apply, in this order"),
+		"gateway":      closed(object{"name": text("Gateway that HTTPRoutes attach to"), "namespace": text("its namespace"), "sectionName": text("one of its listeners")}, "name"),
+		"ingress":      closed(object{"className": text("class of the Ingresses"), "namespace": text("namespace of the ingress controller"), "annotations": anyMap("annotations of every Ingress")}),
+		"monitoring":   closed(object{"namespace": text("namespace that may read metrics")}),
+		"dependencies": object{"type": "array", "description": "where shared friends are installed", "items": closed(object{"name": text("friend"), "release": text("name of its release"), "context": text("its context"), "namespace": text("its namespace")}, "name")},
+		"confirm":      object{"type": "boolean", "description": "ask before anything is changed"},
+	}))
+	properties := object{
+		"name":      text("name of the workspace"),
+		"services":  textList("folders with a kai.yaml, as patterns"),
+		"flavors":   textList("folders of flavors"),
+		"friends":   textList("folders of friends"),
+		"defaults":  ref,
+		"version":   text("version of charts whose descriptor gives none"),
+		"variables": variables,
+		"contexts":  object{"type": "array", "items": context, "description": "where services are installed"},
+	}
+	return file("kai-workspace.yaml: the services that are installed together", closed(properties), defs), nil
+}
+
+func (w *Workspace) flavorSchema() (map[string]any, error) {
+	fields, defs, _, err := w.contextSchema()
+	if err != nil {
+		return nil, err
+	}
+	properties := object{
+		"name":        text("name of the flavor"),
+		"version":     text("version of the flavor"),
+		"description": text("what the flavor is for"),
+		"abstract":    object{"type": "boolean", "description": "only there to be extended"},
+		"extends":     text("flavor that this one starts from"),
+		"types":       object{"description": "types, or files of types", "anyOf": []any{object{"type": "object"}, stringList}},
+		"context":     object{"description": "fields that a context may set, or the name of a type that has them", "anyOf": []any{object{"type": "object"}, object{"type": "string"}}},
+		"defaults":    fields,
+	}
+	return file("flavor.yaml: how a context becomes a chart", closed(properties), defs), nil
+}
+
+func (w *Workspace) friendSchema() (map[string]any, error) {
+	properties := object{
+		"type": object{"enum": []any{"requirement", "dependency"}, "description": "requirement: one for each service; dependency: one for all"},
+		"from": text("friend that this one changes"),
+		"chart": object{"description": "what installs it; null where it is elsewhere", "anyOf": []any{
+			object{"type": "null"},
+			closed(object{"flavor": text("a flavor")}, "flavor"),
+			closed(object{"path": text("a chart's folder, relative to this file")}, "path"),
+		}},
+		"values":      anyMap("for a flavor: fields of a context; for a chart: its values"),
+		"config":      anyMap("values for consumers"),
+		"credentials": anyMap("secrets for consumers: KEY: {secret: …, generate: …}"),
+		"env":         anyMap("variables for consumers"),
+		"mounts":      object{"type": "array", "description": "mounts for consumers"},
+		"egress":      textList("CIDRs where a friend outside of the cluster is"),
+		"podLabels":   anyMap("labels of its pods, where another tool's chart sets them"),
+	}
+	context := object{}
+	for k, v := range properties {
+		context[k] = v
+	}
+	properties["name"] = text("name of the friend, and of its file")
+	properties["description"] = text("what the friend is")
+	properties["contexts"] = object{"type": "array", "items": namedContext(closed(context)), "description": "what changes from context to context"}
+	return file("a friend: a service that others depend on", closed(properties), nil), nil
+}
+
+func anyMap(description string) object { return object{"type": "object", "description": description} }
+
+func textList(description string) object {
+	return object{"type": "array", "items": object{"type": "string"}, "description": description}
+}

@@ -1,0 +1,224 @@
+package workspace
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+
+	"github.com/helm-kai/helm-kai/internal/descriptor"
+	"github.com/helm-kai/helm-kai/internal/source"
+)
+
+// Target is a context of the workspace, with all that it extends laid together:
+// where its services are installed, and what they are resolved with.
+type Target struct {
+	Context   string
+	Lineage   []string // the context and what it extends, nearest first
+	Namespace string
+	Uses      []string
+	Vars      *descriptor.Variables
+	Values    []*source.Value // fields of every service's context, lowest first
+	Versions  string          // folder of the version files, or ""
+
+	Gateway      *source.Value
+	Ingress      *source.Value
+	Monitoring   []string
+	Callers      []string // namespaces whose pods may be friends of the services
+	Dependencies map[string]Dependency
+
+	Origin source.Origin
+	only   []string
+	except []string
+}
+
+// Dependency says where a shared friend is installed.
+type Dependency struct {
+	Name      string // of the friend
+	Release   string // and of its objects
+	Context   string // of the friend
+	Namespace string // "" is the context's own
+}
+
+// Target resolves a context by name.
+func (w *Workspace) Target(name string) (*Target, source.Findings) {
+	t := &Target{Context: name, Lineage: []string{name}, Dependencies: map[string]Dependency{}}
+	var findings source.Findings
+	if w.root == nil {
+		if !slices.Contains(w.ContextNames(), name) {
+			findings.Add("unknown-context", source.Origin{}, "", source.Nearest(name, w.ContextNames()), "there is no context %q", name)
+			return nil, findings
+		}
+		t.Vars, findings = descriptor.NewVariables()
+		return t, findings
+	}
+	if w.contexts.Get(name) == nil {
+		findings.Add("unknown-context", source.Origin{Position: source.Position{File: FileName}}, "", source.Nearest(name, w.ContextNames()), "there is no context %q", name)
+		return nil, findings
+	}
+	chain, findings := w.contexts.Chain("contexts", name)
+	if findings != nil {
+		return nil, findings
+	}
+	t.Lineage = t.Lineage[:0]
+	for i := len(chain) - 1; i >= 0; i-- {
+		t.Lineage = append(t.Lineage, chain[i].Name)
+	}
+	variables := []*source.Value{w.variables(w.root.Get("variables"), "variables", &findings)}
+	var cluster *source.Value
+	for _, c := range chain {
+		t.apply(w, c, &variables, &findings)
+		if v := c.Fields.Get("cluster"); v != nil {
+			cluster = v
+		}
+	}
+	var more source.Findings
+	t.Vars, more = descriptor.NewVariables(variables...)
+	findings = append(findings, more...)
+	t.Callers = w.namespaces(cluster)
+	for _, list := range [][]string{t.only, t.except} {
+		for _, service := range list {
+			if w.Service(service) == nil {
+				findings.Add("unknown-service", chain[len(chain)-1].Origin, "contexts."+name, source.Nearest(service, w.ServiceNames()), "there is no service %q", service)
+			}
+		}
+	}
+	return t, findings
+}
+
+// apply lays one context over those before it.
+func (t *Target) apply(w *Workspace, c *descriptor.Context, variables *[]*source.Value, findings *source.Findings) {
+	here := "contexts." + c.Name
+	t.Origin = c.Origin
+	for _, f := range c.Fields.Fields {
+		v := f.Value
+		switch f.Key {
+		case "namespace":
+			if why, ok := descriptor.InvalidName(v.Str()); !ok {
+				findings.Add("name", v.Origin, here+".namespace", "use a to z, 0 to 9 and -", "%q cannot be a namespace: %s", v.Str(), why)
+			}
+			t.Namespace = v.Str()
+		case "variables":
+			*variables = append(*variables, w.variables(v, here+".variables", findings))
+		case "versions":
+			if p, ok := inside(v, here+".versions", findings); ok {
+				t.Versions = p
+			}
+		case "uses":
+			t.Uses = texts(v, here+".uses", findings)
+		case "only":
+			t.only = texts(v, here+".only", findings)
+		case "except":
+			t.except = texts(v, here+".except", findings)
+		case "values":
+			if v.Kind == source.Map {
+				t.Values = append(t.Values, v)
+			} else if !v.IsNull() {
+				findings.Add("wrong-type", v.Origin, here+".values", "write fields of a context", "expected a map, got %s", v.Kind)
+			}
+		case "gateway":
+			t.Gateway = known(v, here+".gateway", findings, "name", "namespace", "sectionName")
+		case "ingress":
+			t.Ingress = known(v, here+".ingress", findings, "className", "namespace", "annotations")
+		case "monitoring":
+			if m := known(v, here+".monitoring", findings, "namespace"); m.Get("namespace").Str() != "" {
+				t.Monitoring = []string{m.Get("namespace").Str()}
+			}
+		case "dependencies":
+			for i, item := range descriptor.ListOf(v, here+".dependencies", findings) {
+				known(item, descriptor.Index(here+".dependencies", i), findings, "name", "release", "context", "namespace")
+				d := Dependency{Name: item.Get("name").Str(), Release: item.Get("release").Str(), Context: item.Get("context").Str(), Namespace: item.Get("namespace").Str()}
+				t.Dependencies[d.Name] = d
+			}
+		case "secrets":
+			delivery := v.Get("delivery")
+			if s := delivery.Str(); s != "" && s != "chart" {
+				findings.Add("unsupported", delivery.Origin, here+".secrets.delivery", "use chart, or give the chart secrets.existingSecret", "this version of kai does not deliver secrets by %q", s)
+			}
+		}
+	}
+}
+
+// variables reads a file of variables, or a map of them.
+func (w *Workspace) variables(v *source.Value, where string, findings *source.Findings) *source.Value {
+	if v.IsNull() || v.Kind == source.Map {
+		return v
+	}
+	p, ok := inside(v, where, findings)
+	if !ok {
+		return nil
+	}
+	file, more := source.ReadYAML(w.FS, p)
+	*findings = append(*findings, descriptor.Named(more, v.Origin)...)
+	return file
+}
+
+func texts(v *source.Value, where string, findings *source.Findings) []string {
+	var out []string
+	for i, item := range descriptor.ListOf(v, where, findings) {
+		if !item.IsScalar() {
+			findings.Add("wrong-type", item.Origin, descriptor.Index(where, i), "", "expected text, got %s", item.Kind)
+			continue
+		}
+		out = append(out, item.Str())
+	}
+	return out
+}
+
+func known(v *source.Value, where string, findings *source.Findings, keys ...string) *source.Value {
+	if v.IsNull() {
+		return nil
+	}
+	if v.Kind != source.Map {
+		findings.Add("wrong-type", v.Origin, where, "", "expected a map, got %s", v.Kind)
+		return nil
+	}
+	descriptor.UnknownKeys(v, where, keys, findings)
+	return v
+}
+
+// namespaces gives those of all contexts on one cluster.
+func (w *Workspace) namespaces(cluster *source.Value) []string {
+	seen := map[string]bool{}
+	for _, name := range w.contexts.Names() {
+		chain, findings := w.contexts.Chain("contexts", name)
+		if findings != nil {
+			continue
+		}
+		var namespace, where *source.Value
+		for _, c := range chain {
+			if v := c.Fields.Get("namespace"); v != nil {
+				namespace = v
+			}
+			if v := c.Fields.Get("cluster"); v != nil {
+				where = v
+			}
+		}
+		if namespace.Str() != "" && source.Equal(where, cluster) {
+			seen[namespace.Str()] = true
+		}
+	}
+	return sorted(seen)
+}
+
+// Selects says whether a service belongs to the context.
+func (t *Target) Selects(service string) bool {
+	return (t.only == nil || slices.Contains(t.only, service)) && !slices.Contains(t.except, service)
+}
+
+// VersionFile reads what the context's version file says on a service: instances
+// and variables, or nil.
+func (w *Workspace) VersionFile(t *Target, service string) (*source.Value, source.Findings) {
+	file := path.Join(t.Versions, service+".yaml")
+	if t.Versions == "" {
+		return nil, nil
+	}
+	if _, err := fs.Stat(w.FS, file); err != nil {
+		return nil, nil
+	}
+	v, findings := source.ReadYAML(w.FS, file)
+	if v != nil && !v.IsNull() && v.Kind != source.Map {
+		findings.Add("wrong-type", v.Origin, "", "write images: [{name: …, tag: …}]", "a version file is a map, and this is %s", v.Kind)
+		return nil, findings
+	}
+	return v, findings
+}
