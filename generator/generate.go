@@ -52,7 +52,9 @@ type Input struct {
 	Ingress    *source.Value
 	Gateway    *source.Value
 	Monitoring []string
-	Subcharts  []Subchart
+	// Guarded charts, a database say, let monitoring in to metrics alone.
+	Guarded   bool
+	Subcharts []Subchart
 }
 
 // Friend is a service that the chart's pods talk to.
@@ -108,6 +110,7 @@ type Secret struct {
 	Of      string // the friend, or the certificate's key in the chart's values
 	Keys    []SecretKey
 	Created bool // by the chart, where it is given the values
+	Written bool // its values stand in files of the chart as well
 }
 
 // Result is a chart and what has to be known about it later.

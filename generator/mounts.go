@@ -233,10 +233,10 @@ func (g *generation) template(data []byte, name string, at source.Origin) (out [
 	var findings source.Findings
 	text := g.in.Resolved.Names.Text(string(data), g.in.Resolved.Vars, at, func(c descriptor.Credential) string {
 		marked = true
+		g.secrets.inFile(c.Friend, c.Key)
 		if c.Friend == "" {
 			return "${{secret:" + c.Key + "}}"
 		}
-		g.secrets.credential(c.Friend, c.Key)
 		return "${{credential:" + c.Friend + ":" + c.Key + "}}"
 	}, &findings)
 	for _, f := range findings {

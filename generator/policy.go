@@ -42,13 +42,23 @@ func (g *generation) networkPolicy() *source.Value {
 		}
 		return out
 	}
-	var open []string
+	var open, metrics []string
 	exposed := false
 	for _, r := range g.routes {
 		if r.kind == "LoadBalancer" || r.kind == "NodePort" {
 			open = append(open, r.name)
 		}
+		if r.name == "metrics" || strings.HasSuffix(r.name, "-metrics") {
+			metrics = append(metrics, r.name)
+		}
 		exposed = exposed || r.exposed
+	}
+	monitoring := g.in.Monitoring
+	if g.in.Guarded && len(metrics) == 0 {
+		monitoring = nil
+	}
+	if len(monitoring) == 0 {
+		metrics = nil
 	}
 	var gateways []string
 	if exposed {
@@ -66,11 +76,13 @@ func (g *generation) networkPolicy() *source.Value {
 			gateways = append(gateways, namespace)
 		}
 	}
-	out := source.NewMap(at, source.Field{Key: "namespaces", Value: names(g.in.Callers)})
+	// The release's own namespace is always admitted.
+	callers := slices.DeleteFunc(slices.Clone(g.in.Callers), func(n string) bool { return n == g.in.Namespace })
+	out := source.NewMap(at, source.Field{Key: "namespaces", Value: names(callers)})
 	for _, part := range []struct {
 		key  string
 		list []string
-	}{{"open", open}, {"gateways", gateways}, {"monitoring", g.in.Monitoring}} {
+	}{{"open", open}, {"gateways", gateways}, {"monitoring", monitoring}, {"metrics", metrics}} {
 		if len(part.list) > 0 {
 			out.Set(part.key, names(part.list))
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"sort"
+	"strings"
 
 	"github.com/helm-kai/helm-kai/internal/source"
 )
@@ -14,10 +15,13 @@ type secrets struct {
 	own  []SecretKey
 	tls  []SecretKey
 	used map[string]map[string]bool // friend → keys that the chart reads
+	// written are the friends, "" for the chart itself, whose values stand in a
+	// file of the chart, so that a Secret's name alone is not enough.
+	written map[string]bool
 }
 
 func newSecrets(in Input) *secrets {
-	return &secrets{in: in, own: append([]SecretKey(nil), in.SecretKeys...), used: map[string]map[string]bool{}}
+	return &secrets{in: in, own: append([]SecretKey(nil), in.SecretKeys...), used: map[string]map[string]bool{}, written: map[string]bool{}}
 }
 
 // name gives the name of the Secret with the chart's own keys.
@@ -62,7 +66,11 @@ func register(list *[]SecretKey, reference *source.Value) string {
 // certificate registers a reference to a certificate and gives the name of the
 // Secret that holds it.
 func (s *secrets) certificate(reference *source.Value) string {
-	return ObjectName(s.in.Name, dnsName(register(&s.tls, reference)), "tls")
+	return s.certificateName(register(&s.tls, reference))
+}
+
+func (s *secrets) certificateName(key string) string {
+	return ObjectName(s.in.Name, strings.TrimSuffix(dnsName(key), "-tls"), "tls")
 }
 
 // credential notes that the chart reads a friend's credential.
@@ -71,6 +79,14 @@ func (s *secrets) credential(friend, key string) {
 		s.used[friend] = map[string]bool{}
 	}
 	s.used[friend][key] = true
+}
+
+// inFile notes that a credential is written into a file of the chart.
+func (s *secrets) inFile(friend, key string) {
+	s.written[friend] = true
+	if friend != "" {
+		s.credential(friend, key)
+	}
 }
 
 // values is the part of values.yaml that the Secrets are made from, or nil.
@@ -106,7 +122,7 @@ func (s *secrets) values() *source.Value {
 	tls := source.NewMap(at)
 	for _, k := range s.tls {
 		tls.Set(k.Key, source.NewMap(at,
-			source.Field{Key: "name", Value: text(at, ObjectName(s.in.Name, dnsName(k.Key), "tls"))},
+			source.Field{Key: "name", Value: text(at, s.certificateName(k.Key))},
 			source.Field{Key: "existingSecret", Value: text(at, "")},
 			source.Field{Key: "values", Value: source.NewMap(at)}))
 	}
@@ -136,39 +152,49 @@ func keyList(keys []SecretKey) *source.Value {
 func (s *secrets) list() []Secret {
 	var out []Secret
 	if len(s.own) > 0 {
-		out = append(out, Secret{Name: s.name(), Keys: s.own, Created: !s.in.SecretGiven})
+		out = append(out, Secret{Name: s.name(), Keys: s.own, Created: !s.in.SecretGiven, Written: s.written[""]})
 	}
 	for _, f := range s.in.Friends {
 		if len(f.Keys) > 0 && (f.Owned || len(s.used[f.Name]) > 0) {
-			out = append(out, Secret{Name: f.Secret, Role: RoleFriend, Of: f.Name, Keys: f.Keys, Created: f.Owned})
+			out = append(out, Secret{Name: f.Secret, Role: RoleFriend, Of: f.Name, Keys: f.Keys, Created: f.Owned, Written: s.written[f.Name]})
 		}
 	}
 	for _, k := range s.tls {
-		out = append(out, Secret{Name: ObjectName(s.in.Name, dnsName(k.Key), "tls"), Role: RoleTLS, Of: k.Key, Keys: []SecretKey{k}, Created: true})
+		out = append(out, Secret{Name: s.certificateName(k.Key), Role: RoleTLS, Of: k.Key, Keys: []SecretKey{k}, Created: true})
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out
 }
 
 // example gives values with which the chart renders on its own: every Secret is
-// said to exist.
+// said to exist, and what is written into files has a value.
 func (s *secrets) example() *source.Value {
 	at := source.Origin{}
-	existing := func(name string) *source.Value {
-		return source.NewMap(at, source.Field{Key: "existingSecret", Value: source.NewString(at, name)})
+	place := func(out *source.Value, name string, create bool, keys []SecretKey, inFile bool) *source.Value {
+		if create {
+			out.Set("existingSecret", source.NewString(at, name))
+		}
+		if inFile {
+			values := source.NewMap(at)
+			for _, key := range keyList(keys).Items {
+				values.Set(key.Text, source.NewString(at, "example"))
+			}
+			out.Set("values", values)
+		}
+		return out
 	}
 	out := source.NewMap(at)
-	if len(s.own) > 0 && !s.in.SecretGiven {
-		out.Set("existingSecret", source.NewString(at, s.name()))
+	if len(s.own) > 0 {
+		place(out, s.name(), !s.in.SecretGiven, s.own, s.written[""])
 	}
 	friends, tls := source.NewMap(at), source.NewMap(at)
 	for _, f := range s.in.Friends {
-		if f.Owned && len(f.Keys) > 0 {
-			friends.Set(f.Name, existing(f.Secret))
+		if len(f.Keys) > 0 && (f.Owned || s.written[f.Name]) {
+			friends.Set(f.Name, place(source.NewMap(at), f.Secret, f.Owned, f.Keys, s.written[f.Name]))
 		}
 	}
 	for _, k := range s.tls {
-		tls.Set(k.Key, existing(ObjectName(s.in.Name, dnsName(k.Key), "tls")))
+		tls.Set(k.Key, place(source.NewMap(at), s.certificateName(k.Key), true, nil, false))
 	}
 	for _, part := range []source.Field{{Key: "friends", Value: friends}, {Key: "tls", Value: tls}} {
 		if len(part.Value.Fields) > 0 {

@@ -18,6 +18,9 @@ func (g *generation) values() *source.Value {
 	}
 	g.readRoutes()
 	main := g.container(g.fields, "", "")
+	if g.in.Resolved.BuiltIn("resources") {
+		g.checkResources(g.fields.Get("resources"), "resources")
+	}
 	var rest []source.Field
 	for _, f := range g.fields.Fields {
 		builtIn := g.in.Resolved.BuiltIn(f.Key)
@@ -87,10 +90,16 @@ func (g *generation) containers(path string, list *source.Value) *source.Value {
 			values.Set(f.Key, f.Value)
 		}
 		for _, key := range []string{"resources", "security", "lifecycle"} {
-			if v := c.Get(key); v != nil {
+			v := c.Get(key)
+			if v == nil && key == "resources" && path == "sidecars" {
+				// Init containers take the main container's; a sidecar runs beside it.
+				v = g.in.Resolved.Flavor.Defaults.Get(key)
+			}
+			if v != nil {
 				values.Set(key, v)
 			}
 		}
+		g.checkResources(values.Get("resources"), here+".resources")
 		out.Items[i] = values
 	}
 	return out

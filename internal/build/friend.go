@@ -429,6 +429,7 @@ func (r *run) install(d *dependency) (*generator.Subchart, source.Findings) {
 		}
 		in := r.input(d.release, d.version, d.definition.file.Description())
 		in.Namespace = d.namespace
+		in.Guarded = true
 		in.Resolved = resolved
 		in.Secret, in.SecretGiven, in.SecretKeys = d.secret, d.given, d.keys
 		result, more := generator.Generate(in)

@@ -38,7 +38,7 @@ func withPlaceholders(r Release, values map[string]any) map[string]any {
 	}
 	secrets := child(out, "secrets")
 	for _, s := range r.Secrets {
-		if !s.Created {
+		if !s.Created && !s.Written {
 			continue
 		}
 		place := secrets
@@ -48,7 +48,7 @@ func withPlaceholders(r Release, values map[string]any) map[string]any {
 		case generator.RoleTLS:
 			place = child(child(secrets, "tls"), s.Of)
 		}
-		if existing, _ := place["existingSecret"].(string); existing != "" {
+		if existing, _ := place["existingSecret"].(string); existing != "" && !s.Written {
 			continue
 		}
 		given := child(place, "values")

@@ -1,6 +1,7 @@
 package descriptor
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/helm-kai/helm-kai/internal/source"
@@ -12,7 +13,8 @@ type scope struct {
 	instances instances
 	vars      *Variables
 	findings  *source.Findings
-	depth     int
+	stack     []string // the instances that are being resolved, TYPE/NAME
+	spent     int      // values that references have brought in
 	versioned map[string]*source.Value // what a version file gives, by type/name/field
 }
 
@@ -27,8 +29,9 @@ func (in instances) names(typ string) []string {
 	return names
 }
 
-// maxReferences bounds the chain of instances that name one another.
-const maxReferences = 32
+// maxReferenced bounds the values that references bring into one context, for
+// instances may name one another and grow without end.
+const maxReferenced = source.MaxNodes
 
 // expand resolves the references of one layer: every name becomes the instance
 // it stands for, every {from: …} that instance with its changes. What a name
@@ -214,12 +217,19 @@ func (s *scope) instance(typ string, fields []Field, name *source.Value, path st
 		s.findings.Add("unknown-instance", name.Origin, path, hint, "there is no %s %q", typ, name.Str())
 		return nil
 	}
-	if s.depth++; s.depth > maxReferences {
-		s.depth--
+	key := typ + "/" + name.Str()
+	if slices.Contains(s.stack, key) {
 		s.findings.Add("cycle", name.Origin, path, "an instance may not contain itself", "the %s %q refers to itself", typ, name.Str())
 		return nil
 	}
-	defer func() { s.depth-- }()
+	if s.spent += v.Size(); s.spent > maxReferenced {
+		if s.spent-v.Size() <= maxReferenced {
+			s.findings.Add("limit", name.Origin, path, "", "the instances that this context names have more values than the bound of %d", maxReferenced)
+		}
+		return nil
+	}
+	s.stack = append(s.stack, key)
+	defer func() { s.stack = s.stack[:len(s.stack)-1] }()
 	v = s.vars.apply(v, path, s.findings)
 	own := withoutKeys(v, "from", find(fields, "name") == nil)
 	out := s.expand(fields, own, Plural(typ)+"."+name.Str())

@@ -380,7 +380,8 @@ func lintListAnnotations(o *lintedObject, text string) error {
 	}
 	for _, item := range list.Items {
 		if _, ok := item.Metadata.Annotations["helm.sh/resource-policy"]; ok {
-			return errors.New("Annotation 'helm.sh/resource-policy' within List objects are ignored") //nolint:staticcheck // Helm's words
+			//lint:ignore ST1005 these are Helm's words
+			return errors.New("Annotation 'helm.sh/resource-policy' within List objects are ignored")
 		}
 	}
 	return nil

@@ -60,7 +60,8 @@ func (s *schemas) check(text []byte, values map[string]any) error {
 	}
 	if err := compiled.schema.Validate(values); err != nil {
 		message := strings.TrimPrefix(err.Error(), "jsonschema validation failed with '"+schemaURL+"#'\n")
-		return fmt.Errorf("%s\n", message) //nolint:staticcheck // Helm's text ends so
+		//lint:ignore ST1005 Helm's text ends so
+		return fmt.Errorf("%s\n", message)
 	}
 	return nil
 }

@@ -129,7 +129,7 @@ func (fs *Findings) Add(code string, at Origin, path, hint, format string, args 
 }
 
 // Nearest words a hint for a name that is not among the known ones: the one
-// that was probably meant, and the whole list.
+// that was probably meant, and the whole list where it is short.
 func Nearest(name string, known []string) string {
 	if len(known) == 0 {
 		return ""
@@ -141,11 +141,17 @@ func Nearest(name string, known []string) string {
 			best, bestDistance = k, d
 		}
 	}
-	if best == "" {
+	switch {
+	case best == "":
 		return "known: " + list
+	case len(known) > maxListed:
+		return fmt.Sprintf("did you mean %q?", best)
 	}
 	return fmt.Sprintf("did you mean %q? (%s)", best, list)
 }
+
+// maxListed bounds the list that a hint gives beside its guess.
+const maxListed = 12
 
 // distance is the optimal string alignment distance: the insertions, deletions,
 // replacements and swaps of neighbours that turn a into b.

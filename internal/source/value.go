@@ -41,6 +41,9 @@ type Value struct {
 	Whole bool
 	// Append says that a list is appended to the lower layer's.
 	Append bool
+	// Broken says that a finding about the value is made already, so that
+	// nothing else has to be said about it.
+	Broken bool
 }
 
 // Field is one entry of a map, in the order of the file.
@@ -176,6 +179,21 @@ func (v *Value) Strings() []string {
 	return out
 }
 
+// Size counts the values that v is made of, itself included.
+func (v *Value) Size() int {
+	if v == nil {
+		return 0
+	}
+	n := 1
+	for _, item := range v.Items {
+		n += item.Size()
+	}
+	for _, f := range v.Fields {
+		n += f.Value.Size()
+	}
+	return n
+}
+
 // Shallow gives a copy whose fields and items can be replaced without
 // touching v.
 func (v *Value) Shallow() *Value {
@@ -184,6 +202,9 @@ func (v *Value) Shallow() *Value {
 	c.Items = append([]*Value(nil), v.Items...)
 	return &c
 }
+
+// Break gives the value that stands for one about which a finding is made.
+func (v *Value) Break() *Value { return &Value{Kind: String, Origin: v.Origin, Broken: true} }
 
 // Equal says whether two values say the same, wherever they were written and
 // in whatever order their keys stand.

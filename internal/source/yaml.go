@@ -24,12 +24,8 @@ const (
 
 // ReadFile reads a file of at most max bytes from a file system.
 func ReadFile(fsys fs.FS, name string, max int64) ([]byte, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	// Before it is opened: a named pipe would wait for a writer.
+	info, err := fs.Stat(fsys, name)
 	if err != nil {
 		return nil, err
 	}
@@ -42,6 +38,11 @@ func ReadFile(fsys fs.FS, name string, max int64) ([]byte, error) {
 	if info.Size() > max {
 		return nil, tooLarge(name, max)
 	}
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, max+1))
 	if err != nil {
 		return nil, err
@@ -76,7 +77,7 @@ func FileFinding(name string, err error) Finding {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		f.Message = "there is no such file"
-	case strings.Contains(f.Message, "path escapes"):
+	case strings.Contains(f.Message, "path escapes"), errors.Is(err, fs.ErrInvalid):
 		f.Message, f.Hint = "the path leads out of the workspace", "move the file into the workspace, or remove the link"
 	}
 	return f
@@ -91,9 +92,9 @@ func ParseYAML(file string, data []byte) (*Value, Findings) {
 	if len(data) > MaxFile {
 		return nil, Findings{{Origin: at(0, 0), Code: "limit", Message: tooLarge(file, MaxFile).(*fs.PathError).Err.Error()}}
 	}
-	if i := invalidUTF8(data); i >= 0 {
-		line := 1 + bytes.Count(data[:i], []byte("\n"))
-		return nil, Findings{{Origin: at(line, i-bytes.LastIndexByte(data[:i], '\n')), Code: "yaml", Message: "the file is not UTF-8", Hint: "save it as UTF-8"}}
+	if i, message, hint := noText(data); i >= 0 {
+		line, column := lineAndColumn(data, i)
+		return nil, Findings{{Origin: at(line, column), Code: "yaml", Message: message, Hint: hint}}
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
@@ -117,21 +118,54 @@ func ParseYAML(file string, data []byte) (*Value, Findings) {
 	return v, nil
 }
 
-func invalidUTF8(data []byte) int {
-	for i := 0; i < len(data); {
+// noText finds the first byte that YAML does not take, or -1.
+func noText(data []byte) (i int, message, hint string) {
+	for i < len(data) {
 		r, n := utf8.DecodeRune(data[i:])
-		if r == utf8.RuneError && n == 1 {
-			return i
+		switch {
+		case r == utf8.RuneError && n == 1:
+			return i, "the file is not UTF-8", "save it as UTF-8"
+		case r < ' ' && r != '\t' && r != '\n' && r != '\r', unprintable(r) && r != 0x85:
+			return i, fmt.Sprintf("the control character U+%04X cannot stand in YAML", r), `write it as an escape in double quotes, such as "\u0007"`
 		}
 		i += n
 	}
-	return -1
+	return -1, "", ""
+}
+
+// lineAndColumn gives the place of a byte; columns count characters.
+func lineAndColumn(data []byte, i int) (line, column int) {
+	start := bytes.LastIndexByte(data[:i], '\n') + 1
+	return 1 + bytes.Count(data[:i], []byte("\n")), 1 + utf8.RuneCount(data[start:i])
 }
 
 var (
 	yamlLine  = regexp.MustCompile(`^yaml: (?:line (\d+): )?(?s:(.*))$`)
 	tabIndent = regexp.MustCompile(`(?m)^ *\t[ \t]*[^\s#]`)
+	noAnchor  = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
 )
+
+// grammar are the errors of yaml.v3's parser, other than its scanner's, whose
+// lines it counts from 0, each with the way out.
+var grammar = map[string]string{
+	"did not find expected ',' or '}'":       "close the {, or put a comma between its entries",
+	"did not find expected ',' or ']'":       "close the [, or put a comma between its items",
+	"did not find expected key":              "give the keys of a map the same indentation",
+	"did not find expected '-' indicator":    "give the items of a list the same indentation",
+	"did not find expected node content":     "write a value, and quote text that begins with one of %@`",
+	"did not find expected <document start>": "remove what stands behind the document",
+	"found undefined tag handle":             "remove the tag",
+}
+
+// lexical gives the way out of the scanner's errors that people meet.
+var lexical = map[string]string{
+	"mapping values are not allowed in this context":         `quote text with ": " in it, and check the indentation`,
+	"block sequence entries are not allowed in this context": "begin the list on a line of its own",
+	"could not find expected ':'":                            "write KEY: VALUE",
+	"found unexpected end of stream":                         "close the quotes",
+	"found character that cannot start any token":            "quote text that begins with one of %@`",
+	"found unknown escape character":                         `write \\ for a \, or use single quotes`,
+}
 
 // syntax words the parser's error. The parser gives a line at best, and for a
 // tab, the most common mistake, a riddle.
@@ -142,6 +176,19 @@ func syntax(file string, data []byte, err error) Finding {
 			f.Origin.Line = n
 		}
 		f.Message = m[2]
+		f.Hint = lexical[f.Message]
+		if hint, ok := grammar[f.Message]; ok {
+			f.Hint = hint
+			if m[1] != "" {
+				f.Origin.Line++
+			}
+		}
+	}
+	if m := noAnchor.FindStringSubmatch(f.Message); m != nil {
+		if i := bytes.Index(data, []byte("*"+m[1])); i >= 0 {
+			f.Origin.Line, f.Origin.Column = lineAndColumn(data, i)
+		}
+		f.Message, f.Hint = fmt.Sprintf("there is no anchor &%s for the alias *%s", m[1], m[1]), "quote the text, if no alias is meant"
 	}
 	if strings.Contains(f.Message, "cannot start any token") || strings.Contains(f.Message, "tab character") {
 		if loc := tabIndent.FindIndex(data); loc != nil {
