@@ -18,7 +18,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"slices"
 	"sort"
 	"strings"
 
@@ -363,6 +362,12 @@ func (g *generation) schema(values *source.Value) []byte {
 	return b.Bytes()
 }
 
+// generated are the values that the generator writes for every flavor.
+var generated = map[string]bool{
+	"fullnameOverride": true, "nameOverride": true, "partOf": true, "friends": true, "networkPolicy": true, "secrets": true, "objects": true,
+	"workingDir": true, "envOrder": true, "volumes": true,
+}
+
 // outputFields gives the shape of a chart's values: what the generator writes,
 // and the flavor's own fields.
 func outputFields(in Input) ([]descriptor.Field, *descriptor.Types) {
@@ -370,8 +375,7 @@ func outputFields(in Input) ([]descriptor.Field, *descriptor.Types) {
 	shapes := in.ValuesTypes.Get("values")
 	seen := map[string]bool{}
 	for _, f := range shapes.Fields {
-		own := slices.ContainsFunc(in.Resolved.Flavor.Fields, func(o descriptor.Field) bool { return o.Name == f.Name })
-		if !own || in.Resolved.BuiltIn(f.Name) {
+		if generated[f.Name] && !in.Resolved.Takes(f.Name) || in.Resolved.BuiltIn(f.Name) {
 			fields = append(fields, f)
 			seen[f.Name] = true
 		}

@@ -238,7 +238,7 @@ func (e *environment) add(env *source.Value, path string) {
 	for _, f := range env.Fields {
 		here := path + "." + f.Key
 		if !descriptor.EnvName(f.Key) {
-			e.g.fail("env-name", f.Origin, here, "use letters, digits, _, - and ., and do not begin with a digit", "%q cannot be the name of a variable", f.Key)
+			e.g.fail("env-name", f.Origin, here, "use letters, digits, _, - and ., and begin with none of 0 to 9 and ..", "%q cannot be the name of a variable", f.Key)
 			continue
 		}
 		switch v := f.Value; {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# make demo: generates the charts of Sock Shop, a shop of fourteen services, for two contexts, and renders them.
+# make demo: generates the charts of Sock Shop, a shop of eight services with their databases and queue, for two contexts, and renders them.
 set -eu
 
 cd "$(dirname -- "$0")/.."
@@ -8,7 +8,7 @@ out=build/demo
 rm -rf "$out"
 mkdir -p "$out"
 
-bin/kai generate -w "$shop" -c dev,prod -o "$out/charts"
+bin/kai generate -w "$shop" -c dev,prod -o "$out/charts" >/dev/null
 for context in dev prod; do
 	bin/kai template -w "$shop" -c "$context" >"$out/$context.yaml"
 done

@@ -227,6 +227,9 @@ func writeCharts(ctx context.Context, a *app, f generateFlags, built []generatio
 			words = append(words, fmt.Sprintf("%d %s", n, s))
 		}
 	}
+	if words == nil {
+		words = []string{"none"}
+	}
 	fmt.Fprintf(a.stderr, "charts in %s: %s\n", f.out, strings.Join(words, ", "))
 	if failed != nil {
 		return failed

@@ -127,7 +127,6 @@ type run struct {
 
 	mu           sync.Mutex
 	dependencies map[string]*dependency // by release
-	findings     source.Findings
 }
 
 // service is a descriptor in this context, folded once however many ask.

@@ -249,13 +249,12 @@ func TestWrite(t *testing.T) {
 				apply(t, chart, tt.edits)
 				was := tree(t, chart)
 
-				checked, err := viewed(t, out).Check(chartOf("a", tt.chart))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if want := (tt.state == Unchanged); want != (checked.State == Unchanged) || !reflect.DeepEqual(checked.Changes, tt.changes) {
-					t.Errorf("Check gives %+v", checked)
-				}
+				viewed(t, out, func(f *Folder) {
+					r, err := f.Check(chartOf("a", tt.chart))
+					if err != nil || (tt.state == Unchanged) != (r.State == Unchanged) || !reflect.DeepEqual(r.Changes, tt.changes) {
+						t.Errorf("Check gives %+v, %v", r, err)
+					}
+				})
 				if now := tree(t, chart); !reflect.DeepEqual(now, was) {
 					t.Errorf("Check has written: %v", now)
 				}
@@ -295,14 +294,17 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-func viewed(t testing.TB, path string) *Folder {
+// viewed lets look at a folder that is not open otherwise.
+func viewed(t testing.TB, path string, look func(*Folder)) {
 	t.Helper()
 	f, err := View(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { f.Close() })
-	return f
+	look(f)
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // checkRecord holds the record to its file format and to the chart.
@@ -363,9 +365,11 @@ func TestUnchangedIsNotTouched(t *testing.T) {
 	if r := write(t, out, chartOf("a", base), Options{}); r.State != Unchanged {
 		t.Error(r)
 	}
-	if _, err := viewed(t, out).Check(chartOf("a", merge(base, content{"x": "y"}))); err != nil {
-		t.Error(err)
-	}
+	viewed(t, out, func(f *Folder) {
+		if r, err := f.Check(chartOf("a", merge(base, content{"x": "y"}))); err != nil || r.State != Stale {
+			t.Error(r, err)
+		}
+	})
 	if now := stats(t, out); !reflect.DeepEqual(now, was) {
 		t.Errorf("%v\n%v", was, now)
 	}
@@ -449,9 +453,12 @@ func TestPrune(t *testing.T) {
 			apply(t, filepath.Join(out, "gone"), tt.edits)
 
 			was := tree(t, out)
-			if r, err := viewed(t, out).Obsolete([]string{"kept"}); err != nil || len(r) != 1 || r[0].State != Stale || !reflect.DeepEqual(r[0].Changes, tt.changes) {
-				t.Errorf("Obsolete gives %+v, %v", r, err)
-			}
+			viewed(t, out, func(f *Folder) {
+				r, err := f.Obsolete([]string{"kept"})
+				if err != nil || len(r) != 1 || r[0].State != Stale || !reflect.DeepEqual(r[0].Changes, tt.changes) {
+					t.Errorf("Obsolete gives %+v, %v", r, err)
+				}
+			})
 			if now := tree(t, out); !reflect.DeepEqual(now, was) {
 				t.Errorf("Obsolete has written: %v", now)
 			}
@@ -717,9 +724,7 @@ func TestOneRunAtATime(t *testing.T) {
 	if err := <-opened; err != nil {
 		t.Error(err)
 	}
-	a, b := viewed(t, out), viewed(t, out) // readers do not exclude each other
-	a.Close()
-	b.Close()
+	viewed(t, out, func(*Folder) { viewed(t, out, func(*Folder) {}) }) // readers do not exclude each other
 }
 
 func TestManyGoroutines(t *testing.T) {

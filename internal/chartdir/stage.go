@@ -52,11 +52,12 @@ const (
 )
 
 // replace puts what is wanted, the kept files and whatever is the user's in the
-// place of the chart's folder. The kept are recorded with the wanted.
-func (f *Folder) replace(ctx context.Context, c *comparison, keep files) error {
+// place of the chart's folder. The kept are recorded with the wanted. Done says
+// whether they are there, which they may be in spite of an error.
+func (f *Folder) replace(ctx context.Context, c *comparison, keep files) (done bool, err error) {
 	work, err := f.workDir()
 	if err != nil {
-		return err
+		return false, err
 	}
 	places := c.placements(keep)
 	if len(places) == 0 && len(c.want) == 0 {
@@ -70,18 +71,18 @@ func (f *Folder) replace(ctx context.Context, c *comparison, keep files) error {
 			err = f.swap(work, c)
 		}
 		if err != nil {
-			return errors.Join(err, f.discard(work, c.name+newSuffix))
+			return false, errors.Join(err, f.discard(work, c.name+newSuffix))
 		}
 	}
 	if err != nil || !c.exists {
-		return err
+		return err == nil, err
 	}
 	saved, err := f.clean(work, c.name, oldSuffix, c.givenUp(keep))
 	c.changes = append(c.changes, saved...)
 	if err != nil {
-		return fmt.Errorf("%s: this is done, but what was there before is not cleared: %w", c.path, err)
+		return true, fmt.Errorf("%s: this is done, but what was there before is not cleared: %w", c.path, err)
 	}
-	return nil
+	return true, nil
 }
 
 // retire takes a chart away of which nothing is to stay.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"path/filepath"
 	"slices"
 
 	"github.com/helm-kai/helm-kai/generator"
@@ -13,8 +14,8 @@ import (
 // put there. It is left as it is, with the state Refused, when a file that kai
 // generated has been edited and opts.Force is not set, or when a file of the
 // user's stands where one of the chart's must go. A generated file that has
-// been removed is made again. An error leaves the folder as it was, unless it
-// says that the chart is written.
+// been removed is made again. An error leaves the folder as it was, unless the
+// result says that the chart is written.
 func (f *Folder) Write(ctx context.Context, chart generator.Chart, opts Options) (Result, error) {
 	want, err := chartFiles(chart)
 	if err != nil {
@@ -41,10 +42,11 @@ func (f *Folder) Write(ctx context.Context, chart generator.Chart, opts Options)
 	case !c.exists:
 		state = Created
 	}
-	if err := f.replace(ctx, c, nil); err != nil {
-		return c.result(state), err
+	done, err := f.replace(ctx, c, nil)
+	if !done {
+		return Result{}, err
 	}
-	return c.result(state), nil
+	return c.result(state), err
 }
 
 // Check says what Write would find, and writes nothing: Unchanged, or Stale
@@ -83,9 +85,10 @@ func (f *Folder) Prune(ctx context.Context, keep []string, opts Options) ([]Resu
 		r, err := f.prune(ctx, name, opts)
 		if err != nil {
 			errs = append(errs, err)
-			continue
 		}
-		results = append(results, r)
+		if r.State != "" {
+			results = append(results, r)
+		}
 	}
 	return results, errors.Join(errs...)
 }
@@ -135,7 +138,7 @@ func (f *Folder) obsolete(keep []string) ([]string, error) {
 			continue // what kai cannot look into it has not made
 		}
 		if err != nil {
-			return nil, failed("open", e.Name(), err)
+			return nil, failed("open", filepath.Join(f.path, e.Name()), err)
 		}
 		if _, err := d.stat(RecordName); err == nil {
 			names = append(names, e.Name())
@@ -171,5 +174,9 @@ func (f *Folder) prune(ctx context.Context, name string, opts Options) (Result, 
 			return c.result(state), nil
 		}
 	}
-	return c.result(state), f.replace(ctx, c, edited)
+	done, err := f.replace(ctx, c, edited)
+	if !done {
+		return Result{}, err
+	}
+	return c.result(state), err
 }

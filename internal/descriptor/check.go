@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +41,9 @@ func (c *checker) fields(fields []Field, v *source.Value, path string) *source.V
 		value := v.Get(field.Name)
 		if value == nil && field.Default != nil {
 			value = field.Default
+		}
+		if value != nil && value.Broken {
+			continue
 		}
 		if value.IsNull() {
 			if field.Required && !c.replaced(fields, field, v) {
@@ -89,6 +94,9 @@ func embedded(e Expr, v *source.Value) []*source.Value {
 func (c *checker) value(e Expr, v *source.Value, path string) *source.Value {
 	fields, structured := c.types.fieldsOf(e)
 	single := func(v *source.Value, path string) *source.Value {
+		if v.Broken {
+			return nil
+		}
 		if structured {
 			if v.Kind != source.Map {
 				return c.wrong(e, v, path)
@@ -134,7 +142,11 @@ func (c *checker) wrong(e Expr, v *source.Value, path string) *source.Value {
 	return nil
 }
 
+// describe words a value for a message.
 func describe(v *source.Value) string {
+	if v.Kind == source.Bool {
+		return v.Text
+	}
 	if v.IsScalar() && len(v.Text) <= 40 {
 		return fmt.Sprintf("%s %q", v.Kind, v.Text)
 	}
@@ -201,7 +213,36 @@ func (c *checker) keywords(field *Field, v *source.Value, path string) {
 	if err := schema.Validate(v.Native()); errors.As(err, &failed) {
 		for _, leaf := range leaves(failed) {
 			at, where := locate(v, leaf.InstanceLocation, path)
+			if strings.HasSuffix(leaf.KeywordLocation, "/additionalProperties") && at.Kind == source.Map {
+				c.additional(field, leaf, at, where)
+				continue
+			}
 			c.findings.Add("constraint", at.Origin, where, field.Description, "%s", leaf.Message)
+		}
+	}
+}
+
+var quoted = regexp.MustCompile(`'((?:[^'\\]|\\.)*)'`)
+
+// additional reports the keys of a map that a field's schema does not know.
+func (c *checker) additional(field *Field, leaf *jsonschema.ValidationError, v *source.Value, path string) {
+	var named []string
+	for _, m := range quoted.FindAllStringSubmatch(leaf.Message, -1) {
+		named = append(named, m[1])
+	}
+	// The keys that the schema names beside this one.
+	var schema any = field.keywordMap()
+	steps := strings.Split(strings.Trim(leaf.KeywordLocation, "/"), "/")
+	for _, step := range steps[:len(steps)-1] {
+		m, _ := schema.(map[string]any)
+		schema = m[step]
+	}
+	m, _ := schema.(map[string]any)
+	properties, _ := m["properties"].(map[string]any)
+	known := sortedKeys(properties)
+	for _, f := range v.Fields {
+		if slices.Contains(named, f.Key) {
+			c.findings.Add("unknown-key", f.Origin, join(path, f.Key), source.Nearest(f.Key, known), "the key %q is not known here", f.Key)
 		}
 	}
 }

@@ -14,17 +14,21 @@ type Context struct {
 	Fields  *source.Value // without name and extends
 	Origin  source.Origin
 	extends *source.Value
+	done    bool
+	order   []string // what it extends and itself, lowest first; nil where there is none
 }
 
 // Contexts are the contexts of one file, in its order.
 type Contexts struct {
+	path   string
 	list   []*Context
 	byName map[string]*Context
+	broken source.Findings // why some have no order
 }
 
 // ReadContexts reads a list of contexts.
 func ReadContexts(v *source.Value, path string, fs *source.Findings) *Contexts {
-	cs := &Contexts{byName: map[string]*Context{}}
+	cs := &Contexts{path: path, byName: map[string]*Context{}}
 	if v.IsNull() {
 		return cs
 	}
@@ -60,6 +64,11 @@ func ReadContexts(v *source.Value, path string, fs *source.Findings) *Contexts {
 		switch e := c.extends; {
 		case e.IsNull():
 		case e.Kind == source.List:
+			for j, name := range e.Items {
+				if !name.IsScalar() {
+					fs.Add("wrong-type", name.Origin, index(here+".extends", j), "", "expected a name, got %s", name.Kind)
+				}
+			}
 			c.Extends = e.Strings()
 		case e.IsScalar():
 			c.Extends = []string{e.Str()}
@@ -70,13 +79,31 @@ func ReadContexts(v *source.Value, path string, fs *source.Findings) *Contexts {
 		cs.byName[name] = c
 	}
 	for _, c := range cs.list {
-		for _, e := range c.Extends {
-			if cs.byName[e] == nil {
-				fs.Add("unknown-context", c.extends.Origin, path+"."+c.Name+".extends", source.Nearest(e, cs.Names()), "there is no context %q", e)
+		here := path + "." + c.Name + ".extends"
+		seen := map[string]bool{}
+		for i, e := range c.Extends {
+			switch {
+			case cs.byName[e] == nil:
+				cs.broken.Add("unknown-context", c.named(i), here, source.Nearest(e, cs.Names()), "there is no context %q", e)
+			case seen[e]:
+				fs.Add("duplicate-name", c.named(i), here, "keep one of the two", "the context %q stands here twice", e)
 			}
+			seen[e] = true
 		}
 	}
+	for _, c := range cs.list {
+		cs.linearize(c, nil)
+	}
+	*fs = append(*fs, cs.broken...)
 	return cs
+}
+
+// named gives where a context names one that it extends.
+func (c *Context) named(i int) source.Origin {
+	if c.extends.Kind == source.List {
+		return c.extends.Items[i].Origin
+	}
+	return c.extends.Origin
 }
 
 // Get gives a context by name, or nil.
@@ -94,60 +121,85 @@ func (cs *Contexts) Names() []string {
 // Chain gives the contexts to apply, lowest first, so that each of the named
 // ones stands once and after all that it extends, and the order in which a
 // context lists what it extends is kept. This is the C3 linearization, as
-// method resolution in Python has it.
-func (cs *Contexts) Chain(path string, names ...string) ([]*Context, source.Findings) {
-	var fs source.Findings
-	l := linearizer{cs: cs, path: path, findings: &fs, busy: map[string]bool{}}
-	order := l.merge(names, nil)
-	if len(fs) > 0 {
-		return nil, fs
+// method resolution in Python has it. Where the names themselves cannot be kept
+// in their order, the finding has no origin: the caller knows who named them.
+func (cs *Contexts) Chain(names ...string) ([]*Context, source.Findings) {
+	var lists [][]string
+	for _, name := range names {
+		c := cs.byName[name]
+		if c == nil {
+			continue
+		}
+		if c.order == nil {
+			return nil, slices.Clone(cs.broken)
+		}
+		lists = append(lists, c.order)
+	}
+	order, ok := mergeOrders(append(lists, names))
+	if !ok {
+		return nil, source.Findings{outOfOrder(source.Origin{}, cs.path, names)}
 	}
 	out := make([]*Context, 0, len(order))
 	for _, name := range order {
-		out = append(out, cs.byName[name])
+		if c := cs.byName[name]; c != nil {
+			out = append(out, c)
+		}
 	}
 	return out, nil
 }
 
-type linearizer struct {
-	cs       *Contexts
-	path     string
-	findings *source.Findings
-	busy     map[string]bool
+func outOfOrder(at source.Origin, path string, names []string) source.Finding {
+	return source.Finding{
+		Origin: at, Path: path, Code: "extends-order", Message: "no order of " + strings.Join(names, ", ") + " keeps what each of them extends",
+		Hint: "list them in the order in which they extend one another",
+	}
 }
 
-// of gives the order for one context, itself last.
-func (l *linearizer) of(name string) []string {
-	c := l.cs.byName[name]
-	if c == nil {
-		return nil
+// linearize gives a context its order, itself last, and those that it extends
+// theirs. trail are the contexts that are waiting for it.
+func (cs *Contexts) linearize(c *Context, trail []string) {
+	if c.done {
+		return
 	}
-	if l.busy[name] {
-		l.findings.Add("cycle", c.extends.Origin, l.path+"."+name+".extends", "remove one of the extends", "the context %q extends itself", name)
-		return nil
-	}
-	l.busy[name] = true
-	defer delete(l.busy, name)
-	return append(l.merge(c.Extends, c), name)
-}
-
-// merge joins the orders of several contexts and the list of them itself.
-func (l *linearizer) merge(names []string, by *Context) []string {
+	here := cs.path + "." + c.Name + ".extends"
+	trail = append(trail, c.Name)
 	var lists [][]string
-	for _, name := range names {
-		order := l.of(name)
-		if len(*l.findings) > 0 {
-			return nil
+	ok := true
+	for i, name := range c.Extends {
+		other := cs.byName[name]
+		if other == nil {
+			ok = false
+			continue
 		}
-		lists = append(lists, order)
+		if j := slices.Index(trail, name); j >= 0 {
+			cs.broken.Add("cycle", c.named(i), here, "remove one of the extends", "the context %s extends itself: %s", name, strings.Join(append(slices.Clone(trail[j:]), name), " → "))
+			ok = false
+			continue
+		}
+		cs.linearize(other, trail)
+		ok = ok && other.order != nil
+		lists = append(lists, other.order)
 	}
-	lists = append(lists, slices.Clone(names))
-	var out []string
+	c.done = true
+	if !ok {
+		return
+	}
+	order, ok := mergeOrders(append(lists, c.Extends))
+	if !ok {
+		cs.broken = append(cs.broken, outOfOrder(c.extends.Origin, here, c.Extends))
+		return
+	}
+	c.order = append(order, c.Name)
+}
+
+// mergeOrders joins several orders to one that keeps them all.
+func mergeOrders(orders [][]string) (out []string, ok bool) {
+	lists := slices.Clone(orders)
 	for {
 		lists = slices.DeleteFunc(lists, func(list []string) bool { return len(list) == 0 })
 		if len(lists) == 0 {
 			slices.Reverse(out)
-			return out
+			return out, true
 		}
 		// From the end: a candidate is what no other list wants to come earlier.
 		next := ""
@@ -159,12 +211,7 @@ func (l *linearizer) merge(names []string, by *Context) []string {
 			}
 		}
 		if next == "" {
-			at := source.Origin{}
-			if by != nil {
-				at = by.extends.Origin
-			}
-			l.findings.Add("extends-order", at, l.path, "list them in the order in which they extend one another", "no order of %s keeps what each of them extends", strings.Join(names, ", "))
-			return nil
+			return nil, false
 		}
 		out = append(out, next)
 		for i, list := range lists {

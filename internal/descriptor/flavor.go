@@ -102,9 +102,14 @@ func (f *Flavor) readTypes(v *source.Value, fsys fs.FS, fs *source.Findings) {
 	maps := []*source.Value{v}
 	if v.Kind == source.List {
 		maps = nil
-		for _, item := range v.Items {
-			m, more := source.ReadYAML(fsys, path.Join(f.Dir, item.Str()))
-			*fs = append(*fs, Named(more, item.Origin)...)
+		for i, item := range v.Items {
+			here := index("types", i)
+			name, ok := Inside(f.Dir, item, here, fs)
+			if !ok {
+				continue
+			}
+			m, more := source.ReadYAML(fsys, name)
+			*fs = append(*fs, Named(more, item.Origin, here)...)
 			if m != nil {
 				maps = append(maps, m)
 			}

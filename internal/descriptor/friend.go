@@ -19,9 +19,26 @@ type Friend struct {
 	description string
 }
 
-// friendType describes a friend's file in the type language, so that friends
-// are merged and checked as everything else is.
-var friendFields = []string{"type", "from", "chart", "values", "config", "credentials", "env", "mounts", "egress", "podLabels"}
+// friendFields are the keys of a friend, in its file, its contexts and where it
+// is used.
+var friendFields = []shape{
+	{"type", source.String}, {"from", source.String}, {"chart", source.Map}, {"values", source.Map}, {"config", source.Map},
+	{"credentials", source.Map}, {"env", source.Map}, {"mounts", source.List}, {"egress", source.List}, {"podLabels", source.Map},
+}
+
+// checkFriend holds a friend's fields to their shapes, beside more of them.
+func checkFriend(v *source.Value, path string, fs *source.Findings, more ...shape) {
+	shapes(v, path, append(more, friendFields...), fs)
+	if t := v.Get("type"); t.IsScalar() && t.Text != "requirement" && t.Text != "dependency" {
+		fs.Add("wrong-type", t.Origin, join(path, "type"), friendTypes, "a friend has no type %q", t.Text)
+	}
+	if c := v.Get("chart"); c != nil && c.Kind == source.Map {
+		shapes(c, join(path, "chart"), []shape{{"flavor", source.String}, {"path", source.String}, {"repository", source.String}, {"name", source.String}, {"version", source.String}, {"oci", source.String}}, fs)
+	}
+	checkCredentials(v.Get("credentials"), join(path, "credentials"), fs)
+}
+
+const friendTypes = "write type: requirement (one for each service) or type: dependency (one for all)"
 
 // ReadFriend reads a friend's file.
 func ReadFriend(fsys fs.FS, file string) (*Friend, source.Findings) {
@@ -38,9 +55,9 @@ func ReadFriend(fsys fs.FS, file string) (*Friend, source.Findings) {
 	for _, key := range []string{"apiVersion", "name", "description", "contexts"} {
 		f.root.Delete(key)
 	}
-	UnknownKeys(f.root, "", friendFields, &findings)
+	checkFriend(f.root, "", &findings)
 	for _, c := range f.ctxs.list {
-		UnknownKeys(c.Fields, "contexts."+c.Name, friendFields, &findings)
+		checkFriend(c.Fields, "contexts."+c.Name, &findings)
 	}
 	return f, findings
 }
@@ -62,7 +79,7 @@ func (f *Friend) Type() string { return f.root.Get("type").Str() }
 // first.
 func (f *Friend) Layers(uses, lineage []string) ([]*source.Value, source.Findings) {
 	layers := []*source.Value{f.root}
-	chain, findings := f.ctxs.Chain("contexts", f.ctxs.Choose(uses, lineage)...)
+	chain, findings := f.ctxs.Chain(f.ctxs.Choose(uses, lineage)...)
 	for _, c := range chain {
 		layers = append(layers, c.Fields)
 	}
@@ -115,13 +132,21 @@ func readFriendUses(v *source.Value, fs *source.Findings) []FriendUse {
 		default:
 			use.From, use.Service = item.Get("from").Str(), item.Get("service").Str()
 			use.Needs = item.Get("needs").True()
-			UnknownKeys(item, here, append([]string{"name", "service", "needs"}, friendFields...), fs)
+			checkFriend(item, here, fs, shape{"name", source.String}, shape{"service", source.String}, shape{"needs", source.Bool})
+			if use.From != "" && use.Service != "" {
+				fs.Add("one-of", item.Origin, here, "keep one of the two", "from and service exclude one another")
+				continue
+			}
 		}
 		use.Name = item.Get("name").Str()
 		for _, fallback := range []string{use.From, use.Service} {
 			if use.Name == "" {
 				use.Name = fallback
 			}
+		}
+		if use.Name == "" {
+			fs.Add("name", item.Origin, here, "write {name: …}, {from: …} or {service: …}", "the friend has no name")
+			continue
 		}
 		if why, ok := InvalidName(use.Name); !ok {
 			fs.Add("name", item.Origin, here, "write {name: …}, {from: …} or {service: …}", "%q cannot be a friend's name: %s", use.Name, why)

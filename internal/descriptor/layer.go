@@ -13,8 +13,8 @@ type scope struct {
 	instances instances
 	vars      *Variables
 	findings  *source.Findings
-	stack     []string // the instances that are being resolved, TYPE/NAME
-	spent     int      // values that references have brought in
+	stack     []string                 // the instances that are being resolved, TYPE/NAME
+	spent     int                      // values that references have brought in
 	versioned map[string]*source.Value // what a version file gives, by type/name/field
 }
 
@@ -22,11 +22,7 @@ type scope struct {
 type instances map[string]map[string]*source.Value
 
 func (in instances) names(typ string) []string {
-	var names []string
-	for _, name := range sortedKeys(in[typ]) {
-		names = append(names, name)
-	}
-	return names
+	return sortedKeys(in[typ])
 }
 
 // maxReferenced bounds the values that references bring into one context, for
@@ -124,18 +120,28 @@ func (s *scope) value(e Expr, v *source.Value, path string) *source.Value {
 // mapped makes a map of a list whose items have names.
 func (s *scope) mapped(e Expr, fields []Field, v *source.Value, path string) *source.Value {
 	out := &source.Value{Kind: source.Map, Origin: v.Origin, Whole: true}
+	folded := map[string]string{}
 	for i, item := range v.Items {
 		here := index(path, i)
 		item = s.vars.apply(item, here, s.findings)
 		name := itemName(item)
+		if item.Broken {
+			continue
+		}
 		if name == "" {
 			s.findings.Add("name", item.Origin, here, "give it a name", "an item of this list has no name")
 			continue
 		}
-		if out.Get(name) != nil {
+		other, ok := folded[strings.ToLower(name)]
+		switch {
+		case ok && other == name:
 			s.findings.Add("duplicate-name", item.Origin, here, "keep one of the two", "%q stands here twice", name)
 			continue
+		case ok:
+			s.findings.Add("duplicate-name", item.Origin, here, "rename one of the two", "%q differs only in case from %q", name, other)
+			continue
 		}
+		folded[strings.ToLower(name)] = name
 		if value := s.single(e, fields, item, here); value != nil {
 			out.Fields = append(out.Fields, source.Field{Key: name, Origin: item.Origin, Value: value})
 		}
@@ -158,6 +164,8 @@ func itemName(item *source.Value) string {
 func (s *scope) single(e Expr, fields []Field, v *source.Value, path string) *source.Value {
 	v = s.vars.apply(v, path, s.findings)
 	switch {
+	case v.Broken:
+		return nil
 	case e.base != "" && v.IsScalar():
 		value := s.instance(e.base, fields, v, path)
 		if value != nil {
@@ -208,6 +216,9 @@ func withoutKeys(v *source.Value, from string, name bool) *source.Value {
 
 // instance gives the instance of a name, its own references resolved.
 func (s *scope) instance(typ string, fields []Field, name *source.Value, path string) *source.Value {
+	if name.Broken {
+		return nil
+	}
 	v := s.instances[typ][name.Str()]
 	if v == nil {
 		hint := source.Nearest(name.Str(), s.instances.names(typ))
@@ -220,6 +231,10 @@ func (s *scope) instance(typ string, fields []Field, name *source.Value, path st
 	key := typ + "/" + name.Str()
 	if slices.Contains(s.stack, key) {
 		s.findings.Add("cycle", name.Origin, path, "an instance may not contain itself", "the %s %q refers to itself", typ, name.Str())
+		return nil
+	}
+	if len(s.stack) >= source.MaxDepth {
+		s.findings.Add("limit", name.Origin, path, "", "instances name one another deeper than the bound of %d", source.MaxDepth)
 		return nil
 	}
 	if s.spent += v.Size(); s.spent > maxReferenced {

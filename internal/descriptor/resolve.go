@@ -39,7 +39,7 @@ func (s *Service) Fold(in Layers) (*Folded, source.Findings) { return s.fold(in,
 // fold merges the layers of a context. strict says that the layers above are
 // held to the flavor's fields, too.
 func (s *Service) fold(in Layers, strict bool) (*Folded, source.Findings) {
-	chain, findings := s.Contexts.Chain("contexts", in.Contexts...)
+	chain, findings := s.Contexts.Chain(in.Contexts...)
 	if findings != nil {
 		return nil, findings
 	}
@@ -49,7 +49,17 @@ func (s *Service) fold(in Layers, strict bool) (*Folded, source.Findings) {
 		findings.Add("required", s.origin(chain), s.where(chain)+".flavor", "write flavor: webservice", "no flavor is given")
 		return nil, findings
 	}
-	flavor, more := in.Flavor(in.Vars.apply(name, s.where(chain)+".flavor", &findings))
+	named := in.Vars.apply(name, s.where(chain)+".flavor", &findings)
+	if named.Broken {
+		return nil, findings
+	}
+	flavor, more := in.Flavor(named)
+	for i := range more {
+		// What is wrong with the name itself, and not inside the flavor.
+		if more[i].Origin == named.Origin {
+			more[i].Path = s.where(chain) + ".flavor"
+		}
+	}
 	if findings = append(findings, more...); flavor == nil {
 		return nil, findings
 	}
@@ -94,7 +104,7 @@ func (s *Service) fold(in Layers, strict bool) (*Folded, source.Findings) {
 // layers, lowest first; chart is where the friend names its flavor.
 func FoldValues(name string, values []*source.Value, in Layers, chart *source.Value, origin *Friend) (*Folded, source.Findings) {
 	root := source.NewMap(chart.Origin, source.Field{Key: "name", Value: source.NewString(chart.Origin, name)})
-	base := &Context{Name: "values", Fields: source.NewMap(chart.Origin, source.Field{Key: "flavor", Value: chart.Get("flavor")}), Origin: chart.Origin}
+	base := &Context{Name: "values", Fields: source.NewMap(chart.Origin, source.Field{Key: "flavor", Value: chart.Get("flavor")}), Origin: chart.Origin, order: []string{"values"}}
 	s := &Service{
 		Name: name, File: origin.File, FS: origin.FS, root: root,
 		Contexts: &Contexts{list: []*Context{base}, byName: map[string]*Context{"values": base}},
@@ -312,9 +322,12 @@ func (r *Resolved) substitute(key string, v *source.Value, path string, fs *sour
 	})
 }
 
-// EnvName says whether Kubernetes takes a name for an environment variable:
-// any printable ASCII but the equals sign.
-func EnvName(name string) bool { return envName.MatchString(name) }
+// EnvName says whether every Kubernetes takes a name for an environment
+// variable: letters, digits, _, - and ., no digit first, and nothing that could
+// be mistaken for a folder.
+func EnvName(name string) bool {
+	return envName.MatchString(name) && name != "." && !strings.HasPrefix(name, "..")
+}
 
 var envName = regexp.MustCompile(`^[-._a-zA-Z][-._a-zA-Z0-9]*$`)
 

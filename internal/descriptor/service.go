@@ -75,9 +75,14 @@ func ReadService(fsys fs.FS, file string, base *Types) (*Service, source.Finding
 		findings.Add("required", root.Origin, "contexts", "write contexts: [{name: dev, flavor: webservice, …}]", "contexts is missing")
 	}
 	s.readOffers(&findings)
-	for _, item := range ListOf(root.Get("types"), "types", &findings) {
-		v, more := source.ReadYAML(fsys, path.Join(s.Dir(), item.Str()))
-		findings = append(findings, Named(more, item.Origin)...)
+	for i, item := range ListOf(root.Get("types"), "types", &findings) {
+		here := index("types", i)
+		name, ok := Inside(s.Dir(), item, here, &findings)
+		if !ok {
+			continue
+		}
+		v, more := source.ReadYAML(fsys, name)
+		findings = append(findings, Named(more, item.Origin, here)...)
 		if v == nil {
 			continue
 		}
@@ -103,7 +108,82 @@ func (s *Service) readOffers(fs *source.Findings) {
 		s.Offers = nil
 		return
 	}
-	UnknownKeys(s.Offers, "offers", []string{"config", "credentials", "env"}, fs)
+	shapes(s.Offers, "offers", []shape{{"config", source.Map}, {"credentials", source.Map}, {"env", source.Map}}, fs)
+	checkCredentials(s.Offers.Get("credentials"), "offers.credentials", fs)
+}
+
+// shape is a key of a map that no type describes, and the kind of its value.
+type shape struct {
+	key  string
+	kind source.Kind
+}
+
+// shapes reports the keys of a map that are not among the known ones, and
+// values of another kind; null is of every kind.
+func shapes(v *source.Value, path string, known []shape, fs *source.Findings) {
+	keys := make([]string, len(known))
+	for i, k := range known {
+		keys[i] = k.key
+	}
+	UnknownKeys(v, path, keys, fs)
+	for _, k := range known {
+		f := v.Get(k.key)
+		if !f.IsNull() && f.Kind != k.kind && !(k.kind == source.String && f.IsScalar()) {
+			fs.Add("wrong-type", f.Origin, join(path, k.key), wayOut[k.kind], "expected %s, got %s", k.kind, describe(f))
+		}
+	}
+}
+
+// wayOut says how a value of a kind is written.
+var wayOut = map[source.Kind]string{
+	source.List: "write [A, B], or a line - A for each",
+	source.Map:  "write {KEY: VALUE}, or a line KEY: VALUE for each",
+	source.Bool: "write true or false",
+}
+
+// checkCredentials holds credentials to their forms: text, or {secret: …}.
+func checkCredentials(v *source.Value, path string, fs *source.Findings) {
+	for _, f := range fieldsOrNone(v) {
+		here := join(path, f.Key)
+		switch {
+		case f.Value.IsNull() || f.Value.IsScalar():
+		case f.Value.Kind != source.Map:
+			fs.Add("wrong-type", f.Value.Origin, here, "write {secret: KEY}, or text for what is no secret", "expected a credential, got %s", f.Value.Kind)
+		default:
+			shapes(f.Value, here, []shape{{"secret", source.String}, {"scope", source.String}, {"app", source.String}, {"generate", source.Map}}, fs)
+			if f.Value.Get("secret") == nil {
+				fs.Add("required", f.Value.Origin, here+".secret", "write {secret: KEY}", "secret is missing")
+			}
+			if g := f.Value.Get("generate"); g != nil && g.Kind == source.Map {
+				shapes(g, here+".generate", []shape{{"length", source.Number}}, fs)
+			}
+		}
+	}
+}
+
+// Inside gives the path of a file that another names, relative to the folder of
+// that one, and says where it leads out of the tree.
+func Inside(dir string, v *source.Value, where string, findings *source.Findings) (string, bool) {
+	text := v.Str()
+	full := path.Join(dir, text)
+	switch {
+	case v.IsNull() || !v.IsScalar():
+		findings.Add("wrong-type", v.OriginOrNone(), where, "write a path", "expected a path, got %s", kindOf(v))
+	case text == "":
+		findings.Add("file", v.Origin, where, "write a path", "the path is empty")
+	case strings.HasPrefix(text, "/") || !fs.ValidPath(full):
+		findings.Add("file", v.Origin, where, "paths are relative to "+v.Origin.File+" and stay in the workspace", "the path %q leads out of the workspace", text)
+	default:
+		return full, true
+	}
+	return "", false
+}
+
+func kindOf(v *source.Value) source.Kind {
+	if v == nil {
+		return source.Null
+	}
+	return v.Kind
 }
 
 // CheckRoot checks what all our files have: a map, the format's version and a name.
@@ -118,9 +198,16 @@ func CheckRoot(root *source.Value, fs *source.Findings) bool {
 	case v.Str() != APIVersion:
 		fs.Add("api-version", v.Origin, "apiVersion", "write apiVersion: "+APIVersion, "%q is not a format that this kai reads", v.Str())
 	}
+	if d := root.Get("description"); !d.IsNull() && !d.IsScalar() {
+		fs.Add("wrong-type", d.Origin, "description", "", "expected text, got %s", d.Kind)
+	}
 	v := root.Get("name")
-	if v.IsNull() || !v.IsScalar() || v.Text == "" {
+	switch {
+	case v.IsNull() || v.IsScalar() && v.Text == "":
 		fs.Add("required", root.Origin, "name", "write name: …", "name is missing")
+		return false
+	case !v.IsScalar():
+		fs.Add("wrong-type", v.Origin, "name", "", "expected text, got %s", v.Kind)
 		return false
 	}
 	if why, ok := InvalidName(v.Text); !ok {
@@ -131,11 +218,14 @@ func CheckRoot(root *source.Value, fs *source.Findings) bool {
 }
 
 // Named moves findings about a missing file to where the file is named.
-func Named(findings source.Findings, origin source.Origin) source.Findings {
+func Named(findings source.Findings, origin source.Origin, path string) source.Findings {
 	for i, f := range findings {
 		if f.Code == "file" {
 			findings[i].Message = f.Origin.File + ": " + f.Message
-			findings[i].Origin = origin
+			findings[i].Origin, findings[i].Path = origin, path
+			if f.Hint == "" {
+				findings[i].Hint = "paths are relative to " + origin.File
+			}
 		}
 	}
 	return findings
@@ -147,7 +237,7 @@ func ListOf(v *source.Value, path string, fs *source.Findings) []*source.Value {
 		return nil
 	}
 	if v.Kind != source.List {
-		fs.Add("wrong-type", v.Origin, path, "", "expected a list, got %s", v.Kind)
+		fs.Add("wrong-type", v.Origin, path, wayOut[source.List], "expected a list, got %s", describe(v))
 		return nil
 	}
 	return v.Items
@@ -166,12 +256,10 @@ func UnknownKeys(v *source.Value, path string, known []string, fs *source.Findin
 // them, and says what is wrong with their lists.
 func (s *Service) instances(types *Types, versions *source.Value, fs *source.Findings) instances {
 	out := instances{}
-	for _, typ := range types.Names() {
-		list := s.root.Get(Plural(typ))
-		if list.IsNull() || slices.Contains(fixed, Plural(typ)) {
-			continue
+	for _, typ := range listed(types) {
+		if list := s.root.Get(Plural(typ)); !list.IsNull() {
+			out[typ] = readInstances(list, typ, fs)
 		}
-		out[typ] = readInstances(list, typ, fs)
 	}
 	for _, f := range fieldsOrNone(versions) {
 		for typ := range out {
@@ -189,6 +277,14 @@ func (s *Service) instances(types *Types, versions *source.Value, fs *source.Fin
 		}
 	}
 	return out
+}
+
+// listed gives the types that a descriptor may list instances of: all but those
+// that stand for a context's own fields.
+func listed(types *Types) []string {
+	return slices.DeleteFunc(types.Names(), func(typ string) bool {
+		return typ == "common" || slices.Contains(fixed, Plural(typ))
+	})
 }
 
 func readInstances(list *source.Value, typ string, fs *source.Findings) map[string]*source.Value {
@@ -222,7 +318,7 @@ func readInstances(list *source.Value, typ string, fs *source.Findings) map[stri
 func (s *Service) Check(types *Types, fields []Field) source.Findings {
 	var findings source.Findings
 	known := slices.Clone(fixed)
-	for _, typ := range types.Names() {
+	for _, typ := range listed(types) {
 		known = append(known, Plural(typ))
 	}
 	for _, f := range s.root.Fields {
@@ -230,13 +326,11 @@ func (s *Service) Check(types *Types, fields []Field) source.Findings {
 			continue
 		}
 		hint := source.Nearest(f.Key, known)
-		for _, typ := range types.Names() {
-			if f.Key == typ {
-				hint = fmt.Sprintf("instances of %s stand under %s", typ, Plural(typ))
-			}
-		}
 		if find(fields, f.Key) != nil {
 			hint = "it belongs into a context"
+		}
+		if slices.Contains(listed(types), f.Key) {
+			hint = fmt.Sprintf("instances of %s stand under %s", f.Key, Plural(f.Key))
 		}
 		findings.Add("unknown-key", f.Origin, f.Key, hint, "the key %q is not known here", f.Key)
 	}

@@ -93,7 +93,7 @@ func (vs *Variables) apply(v *source.Value, path string, fs *source.Findings) *s
 		segments, err := split(v.Text)
 		if err != nil {
 			fs.Add("substitution", v.Origin, path, literalHint, "%s", err)
-			return v
+			return v.Break()
 		}
 		var b strings.Builder
 		changed := false
@@ -114,7 +114,7 @@ func (vs *Variables) apply(v *source.Value, path string, fs *source.Findings) *s
 				}
 			default:
 				fs.Add("unknown-variable", v.Origin, path, vs.hint(name), "there is no variable %s", name)
-				return v
+				return v.Break()
 			}
 			if len(segments) == 1 {
 				out := *value
@@ -335,7 +335,7 @@ func (n Names) Parts(v *source.Value, path string, fs *source.Findings) ([]Part,
 	segments, err := split(v.Text)
 	if err != nil {
 		fs.Add("substitution", v.Origin, path, literalHint, "%s", err)
-		return nil, v
+		return nil, v.Break()
 	}
 	var parts []Part
 	var text strings.Builder
@@ -356,7 +356,7 @@ func (n Names) Parts(v *source.Value, path string, fs *source.Findings) ([]Part,
 				hint = literalHint
 			}
 			fs.Add("unknown-output", v.Origin, path, hint, "${%s} is not defined", s.expr)
-			return nil, v
+			return nil, v.Break()
 		case len(segments) == 1:
 			out := *value
 			out.Origin = source.Origin{Position: v.Origin.Position, Because: "${" + s.expr + "} " + value.Origin.String()}
@@ -381,6 +381,7 @@ func (n Names) Apply(v *source.Value, path string, fs *source.Findings) *source.
 		parts, out := n.Parts(v, path, fs)
 		if parts != nil {
 			fs.Add("credential", v.Origin, path, "a credential can stand in env, args, commands and files with template: true", "a credential cannot be written here")
+			return v.Break()
 		}
 		return out
 	})

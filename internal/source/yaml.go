@@ -208,7 +208,6 @@ func syntax(file string, data []byte, err error) Finding {
 type reader struct {
 	file     string
 	budget   int
-	inAlias  int
 	findings Findings
 	stopped  bool
 }

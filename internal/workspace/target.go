@@ -16,6 +16,7 @@ type Target struct {
 	Lineage   []string // the context and what it extends, nearest first
 	Namespace string
 	Uses      []string
+	UsesAt    source.Origin
 	Vars      *descriptor.Variables
 	Values    []*source.Value // fields of every service's context, lowest first
 	Versions  string          // folder of the version files, or ""
@@ -55,7 +56,7 @@ func (w *Workspace) Target(name string) (*Target, source.Findings) {
 		findings.Add("unknown-context", source.Origin{Position: source.Position{File: FileName}}, "", source.Nearest(name, w.ContextNames()), "there is no context %q", name)
 		return nil, findings
 	}
-	chain, findings := w.contexts.Chain("contexts", name)
+	chain, findings := w.contexts.Chain(name)
 	if findings != nil {
 		return nil, findings
 	}
@@ -93,7 +94,9 @@ func (t *Target) apply(w *Workspace, c *descriptor.Context, variables *[]*source
 		v := f.Value
 		switch f.Key {
 		case "namespace":
-			if why, ok := descriptor.InvalidName(v.Str()); !ok {
+			if !v.IsNull() && !v.IsScalar() {
+				findings.Add("wrong-type", v.Origin, here+".namespace", "", "expected text, got %s", v.Kind)
+			} else if why, ok := descriptor.InvalidName(v.Str()); !ok {
 				findings.Add("name", v.Origin, here+".namespace", "use a to z, 0 to 9 and -", "%q cannot be a namespace: %s", v.Str(), why)
 			}
 			t.Namespace = v.Str()
@@ -104,7 +107,7 @@ func (t *Target) apply(w *Workspace, c *descriptor.Context, variables *[]*source
 				t.Versions = p
 			}
 		case "uses":
-			t.Uses = texts(v, here+".uses", findings)
+			t.Uses, t.UsesAt = texts(v, here+".uses", findings), v.Origin
 		case "only":
 			t.only = texts(v, here+".only", findings)
 		case "except":
@@ -129,7 +132,10 @@ func (t *Target) apply(w *Workspace, c *descriptor.Context, variables *[]*source
 				d := Dependency{Name: item.Get("name").Str(), Release: item.Get("release").Str(), Context: item.Get("context").Str(), Namespace: item.Get("namespace").Str()}
 				t.Dependencies[d.Name] = d
 			}
+		case "cluster":
+			known(v, here+".cluster", findings, "kubeContext", "uid")
 		case "secrets":
+			known(v, here+".secrets", findings, "provider", "path", "mount", "deployment", "delivery")
 			delivery := v.Get("delivery")
 			if s := delivery.Str(); s != "" && s != "chart" {
 				findings.Add("unsupported", delivery.Origin, here+".secrets.delivery", "use chart, or give the chart secrets.existingSecret", "this version of kai does not deliver secrets by %q", s)
@@ -148,7 +154,7 @@ func (w *Workspace) variables(v *source.Value, where string, findings *source.Fi
 		return nil
 	}
 	file, more := source.ReadYAML(w.FS, p)
-	*findings = append(*findings, descriptor.Named(more, v.Origin)...)
+	*findings = append(*findings, descriptor.Named(more, v.Origin, where)...)
 	return file
 }
 
@@ -180,7 +186,7 @@ func known(v *source.Value, where string, findings *source.Findings, keys ...str
 func (w *Workspace) namespaces(cluster *source.Value) []string {
 	seen := map[string]bool{}
 	for _, name := range w.contexts.Names() {
-		chain, findings := w.contexts.Chain("contexts", name)
+		chain, findings := w.contexts.Chain(name)
 		if findings != nil {
 			continue
 		}

@@ -124,12 +124,7 @@ func (w *Workspace) paths(key string, fs *source.Findings) []string {
 
 // inside gives a path relative to the root, and says where one leads out.
 func inside(v *source.Value, where string, findings *source.Findings) (string, bool) {
-	p := path.Clean(v.Str())
-	if v.Str() == "" || strings.HasPrefix(p, "/") || !fs.ValidPath(p) {
-		findings.Add("file", v.Origin, where, "paths are relative to "+FileName+" and stay below it", "the path %q leads out of the workspace", v.Str())
-		return "", false
-	}
-	return p, true
+	return descriptor.Inside(".", v, where, findings)
 }
 
 func (w *Workspace) readServices(findings *source.Findings) {
