@@ -105,6 +105,9 @@ func (w *schemaWriter) field(f *Field) map[string]any {
 	schema := w.expr(f.Expr)
 	if keywords := f.keywordMap(); len(keywords) > 0 {
 		if w.input {
+			// A layer may say a part, which others complete.
+			delete(keywords, "required")
+			delete(keywords, "minProperties")
 			// A substitution may stand where the keywords want something else.
 			schema = map[string]any{"anyOf": []any{
 				map[string]any{"allOf": []any{schema, keywords}},

@@ -1,7 +1,8 @@
 package workspace
 
 import (
-	"slices"
+	"maps"
+	"reflect"
 
 	"github.com/helm-kai/helm-kai/internal/descriptor"
 	"github.com/helm-kai/helm-kai/internal/source"
@@ -47,34 +48,45 @@ func file(title string, schema, defs object) object {
 
 var stringList = object{"type": "array", "items": object{"type": "string"}}
 
-// contextFields gives the fields that contexts may set in any flavor, and the
-// types they are written in.
-func (w *Workspace) contextFields() ([]descriptor.Field, *descriptor.Types, error) {
-	var fields []descriptor.Field
-	types := w.Types
+// contextSchema gives the schema of what a context may set in any flavor, the
+// types it is written in, and their definitions.
+func (w *Workspace) contextSchema() (schema, defs object, types *descriptor.Types, err error) {
+	types = w.Types
+	var flavors []*descriptor.Flavor
 	for _, name := range w.FlavorNames() {
 		f, findings := w.Flavor(source.NewString(source.Origin{}, name))
 		if f == nil {
-			return nil, nil, findings
+			return nil, nil, nil, findings
 		}
+		flavors = append(flavors, f)
 		types = types.With(f.Types)
-		for _, field := range f.AllFields() {
-			if !slices.ContainsFunc(fields, func(g descriptor.Field) bool { return g.Name == field.Name }) {
-				fields = append(fields, field)
-			}
+	}
+	properties, defs := object{}, object{}
+	for _, f := range flavors {
+		one, more := descriptor.InputSchema(types, f.AllFields())
+		maps.Copy(defs, more)
+		for key, value := range one["properties"].(object) {
+			properties[key] = either(properties[key], value)
 		}
 	}
-	return fields, types, nil
+	return closed(properties), defs, types, nil
 }
 
-// contextSchema gives the schema of a context with what names it.
-func (w *Workspace) contextSchema() (schema, defs object, types *descriptor.Types, err error) {
-	fields, types, err := w.contextFields()
-	if err != nil {
-		return nil, nil, nil, err
+// either gives the schema of what one flavor or another takes.
+func either(a, b any) any {
+	if a == nil || reflect.DeepEqual(a, b) {
+		return b
 	}
-	schema, defs = descriptor.InputSchema(types, fields)
-	return schema, defs, types, nil
+	known, ok := a.(object)["anyOf"].([]any)
+	if !ok || len(a.(object)) > 1 {
+		known = []any{a}
+	}
+	for _, k := range known {
+		if reflect.DeepEqual(k, b) {
+			return a
+		}
+	}
+	return object{"anyOf": append(known[:len(known):len(known)], b)}
 }
 
 // namedContext adds name and extends to a schema of fields.
@@ -193,7 +205,9 @@ func (w *Workspace) friendSchema() (map[string]any, error) {
 	return file("a friend: a service that others depend on", closed(properties), nil), nil
 }
 
-func anyMap(description string) object { return object{"type": "object", "description": description} }
+func anyMap(description string) object {
+	return object{"type": []any{"object", "null"}, "description": description}
+}
 
 func textList(description string) object {
 	return object{"type": "array", "items": object{"type": "string"}, "description": description}

@@ -69,7 +69,7 @@ func Open(fsys fs.FS) (*Workspace, source.Findings) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, source.Findings{source.FileFinding(FileName, err)}
 	}
-	if _, err := fs.Stat(fsys, descriptor.FileName); err != nil {
+	if _, err := fs.Stat(fsys, descriptor.FileName); errors.Is(err, fs.ErrNotExist) {
 		return nil, source.Findings{{Code: "file", Message: "there is neither " + descriptor.FileName + " nor " + FileName + " here", Hint: "helm kai init writes one"}}
 	}
 	s, findings := descriptor.ReadService(fsys, descriptor.FileName, w.Types)
@@ -101,6 +101,9 @@ func (w *Workspace) read() (*Workspace, source.Findings) {
 	w.contexts = descriptor.ReadContexts(root.Get("contexts"), "contexts", &findings)
 	for _, name := range w.contexts.Names() {
 		descriptor.UnknownKeys(w.contexts.Get(name).Fields, "contexts."+name, contextKeys, &findings)
+	}
+	if d := root.Get("defaults"); !d.IsNull() && d.Kind != source.Map {
+		findings.Add("wrong-type", d.Origin, "defaults", "write fields of a context", "expected a map, got %s", d.Kind)
 	}
 	w.flavorDirs = w.paths("flavors", &findings)
 	w.friendDirs = w.paths("friends", &findings)
@@ -272,7 +275,7 @@ func (w *Workspace) findFlavor(name *source.Value) (fs.FS, string, source.Findin
 			findings.Add("file", name.Origin, "flavor", "paths are relative to the file that names them, and stay in the workspace", "the path %q leads out of the workspace", text)
 			return nil, "", findings
 		}
-		if _, err := fs.Stat(w.FS, path.Join(dir, descriptor.FlavorFile)); err != nil {
+		if !exists(w.FS, path.Join(dir, descriptor.FlavorFile)) {
 			findings.Add("unknown-flavor", name.Origin, "flavor", "a flavor is a folder with a "+descriptor.FlavorFile, "there is no flavor at %q", text)
 			return nil, "", findings
 		}
@@ -290,13 +293,15 @@ func (w *Workspace) findFlavor(name *source.Value) (fs.FS, string, source.Findin
 	if fs.ValidPath(text) && exists(flavors.FS, path.Join(text, descriptor.FlavorFile)) {
 		return flavors.FS, text, nil
 	}
-	findings.Add("unknown-flavor", name.Origin, "flavor", source.Nearest(text, w.FlavorNames()), "there is no flavor %q", text)
+	findings.Add("unknown-flavor", name.Origin, "flavor", source.Nearest(text, w.usable()), "there is no flavor %q", text)
 	return nil, "", findings
 }
 
+// exists says whether there is a file of a name. One that cannot be reached, as
+// behind a link that leads out of the tree, is there: reading it says why not.
 func exists(fsys fs.FS, name string) bool {
 	_, err := fs.Stat(fsys, name)
-	return err == nil
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // FlavorNames gives the names of the workspace's and the built-in flavors.
@@ -307,6 +312,15 @@ func (w *Workspace) FlavorNames() []string {
 	}
 	collect(flavors.FS, ".", names)
 	return sorted(names)
+}
+
+// usable gives the names of the flavors that a context may name: not of those
+// that are only there to be extended.
+func (w *Workspace) usable() []string {
+	return slices.DeleteFunc(w.FlavorNames(), func(name string) bool {
+		f, _ := w.Flavor(source.NewString(source.Origin{}, name))
+		return f == nil || f.Abstract
+	})
 }
 
 func collect(fsys fs.FS, dir string, names map[string]bool) {
@@ -337,7 +351,11 @@ func (w *Workspace) Friend(name *source.Value, library bool) (*descriptor.Friend
 	}
 	if !fs.ValidPath(file) || !exists(fsys, file) {
 		var findings source.Findings
-		findings.Add("unknown-friend", name.Origin, "friends", source.Nearest(text, w.FriendNames()), "there is no friend %q", text)
+		if library {
+			findings.Add("unknown-friend", name.Origin, "from", source.Nearest(text, friendNames(friends.FS, ".")), "the library has no friend %q", text)
+		} else {
+			findings.Add("unknown-friend", name.Origin, "friends."+text, source.Nearest(text, w.FriendNames()), "there is no friend %q", text)
+		}
 		return nil, findings
 	}
 	key := file
@@ -365,23 +383,27 @@ func (w *Workspace) Friend(name *source.Value, library bool) (*descriptor.Friend
 
 // FriendNames gives the names of the workspace's and the built-in friends.
 func (w *Workspace) FriendNames() []string {
-	names := map[string]bool{}
-	add := func(fsys fs.FS, dir string) {
-		entries, err := fs.ReadDir(fsys, dir)
-		if err != nil {
-			return
-		}
-		for _, e := range entries {
-			if name, ok := strings.CutSuffix(e.Name(), ".yaml"); ok && !e.IsDir() {
-				names[name] = true
-			}
-		}
-	}
+	names := friendNames(friends.FS, ".")
 	for _, dir := range w.friendDirs {
-		add(w.FS, dir)
+		names = append(names, friendNames(w.FS, dir)...)
 	}
-	add(friends.FS, ".")
-	return sorted(names)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// friendNames gives the names of the friends in a folder, sorted.
+func friendNames(fsys fs.FS, dir string) []string {
+	entries, err := fs.ReadDir(fsys, dir)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".yaml"); ok && !e.IsDir() {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Library gives a workspace without services: the built-in flavors and friends.
