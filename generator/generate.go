@@ -218,6 +218,9 @@ var reserved = map[string]bool{
 	"templates/_kai.tpl": true, "templates/secret.yaml": true, "templates/networkpolicy.yaml": true, "templates/objects.yaml": true,
 }
 
+// Reserved says whether only the generator writes a chart's file.
+func Reserved(file string) bool { return reserved[file] }
+
 // ownFiles adds the user's files: those of mounts and plain manifests.
 func (g *generation) ownFiles() {
 	for name, data := range g.mounts.files {

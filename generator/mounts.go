@@ -192,7 +192,7 @@ func (g *generation) fileVolume(name string, m *source.Value, where string) (alo
 // readFiles reads what the patterns of a mount name.
 func (g *generation) readFiles(m *source.Value, where string) (files []File, secret, ok bool) {
 	ok = true
-	seen := map[string]bool{}
+	seen := map[string]string{} // names as they are, by names in lower case
 	for i, pattern := range m.Get("files").Items {
 		here := fmt.Sprintf("%s.files[%d]", where, i)
 		names, found := g.match(pattern, here)
@@ -210,15 +210,19 @@ func (g *generation) readFiles(m *source.Value, where string) (files []File, sec
 				ok = false
 				continue
 			}
-			if seen[key] {
-				g.fail("duplicate-name", pattern.Origin, here, "mount them apart", "two files of the mount are called %s", key)
+			if other, found := seen[strings.ToLower(key)]; found {
+				message := fmt.Sprintf("two files of the mount are called %s", key)
+				if other != key {
+					message = fmt.Sprintf("two files of the mount, %s and %s, differ only in case", other, key)
+				}
+				g.fail("duplicate-name", pattern.Origin, here, "mount them apart", "%s", message)
 				ok = false
 				continue
 			}
-			seen[key] = true
+			seen[strings.ToLower(key)] = key
 			if m.Get("template").True() {
 				var marked bool
-				data, marked = g.template(data, name, pattern.Origin)
+				data, marked = g.template(data, path.Join(g.in.Resolved.Service.Dir(), name), here)
 				secret = secret || marked
 			}
 			files = append(files, File{Path: key, Data: data})
@@ -229,20 +233,15 @@ func (g *generation) readFiles(m *source.Value, where string) (files []File, sec
 
 // template substitutes in a file. Credentials become marks that the chart's
 // Secret template replaces.
-func (g *generation) template(data []byte, name string, at source.Origin) (out []byte, marked bool) {
-	var findings source.Findings
-	text := g.in.Resolved.Names.Text(string(data), g.in.Resolved.Vars, at, func(c descriptor.Credential) string {
+func (g *generation) template(data []byte, file, path string) (out []byte, marked bool) {
+	text := g.in.Resolved.Names.Text(file, string(data), path, g.in.Resolved.Vars, func(c descriptor.Credential) string {
 		marked = true
 		g.secrets.inFile(c.Friend, c.Key)
 		if c.Friend == "" {
 			return "${{secret:" + c.Key + "}}"
 		}
 		return "${{credential:" + c.Friend + ":" + c.Key + "}}"
-	}, &findings)
-	for _, f := range findings {
-		f.Message = name + ": " + f.Message
-		g.findings = append(g.findings, f)
-	}
+	}, &g.findings)
 	return []byte(text), marked
 }
 
@@ -262,9 +261,14 @@ func (g *generation) match(pattern *source.Value, where string) ([]string, bool)
 		}
 		var out []string
 		for _, name := range names {
-			if info, err := fs.Stat(root.FS, name); err == nil && !info.IsDir() {
+			// One that cannot be reached is kept: reading it says why.
+			if info, err := fs.Stat(root.FS, name); err != nil || !info.IsDir() {
 				out = append(out, g.relative(name))
 			}
+		}
+		if len(out) == 0 {
+			g.fail("file", pattern.Origin, where, "a pattern names files, and not the folders above them", "only folders match %s", pattern.Text)
+			return nil, false
 		}
 		return out, true
 	}

@@ -14,9 +14,7 @@ func Shorten(name string, limit int) string {
 	if len(name) <= limit {
 		return name
 	}
-	sum := sha256.Sum256([]byte(name))
-	const digits = 8
-	return strings.TrimRight(name[:limit-digits-1], "-.") + "-" + hex.EncodeToString(sum[:])[:digits]
+	return strings.TrimRight(name[:limit-digits-1], "-.") + "-" + digest(name)
 }
 
 // maxName is the longest name that every object and label takes: RFC 1123.
@@ -24,6 +22,31 @@ const maxName = 63
 
 // ObjectName joins parts to the name of an object.
 func ObjectName(parts ...string) string { return Shorten(strings.Join(parts, "-"), maxName) }
+
+// maxApp is the longest name that a release and its workload can have: Helm
+// takes 53 characters, and to the name of a StatefulSet or a CronJob Kubernetes
+// adds up to 11 more in a label.
+const maxApp = 52
+
+// AppName joins parts to the name of a release, its chart and its workload.
+func AppName(parts ...string) string { return Shorten(strings.Join(parts, "-"), maxApp) }
+
+// serviceName gives the name of a Service of its own for a route.
+func serviceName(app, route string) string {
+	if portName.MatchString(route) {
+		return ObjectName(app, route)
+	}
+	return ObjectName(app, strings.TrimLeft(Shorten(dnsName(route), 20)+"-"+digest(route), "-"))
+}
+
+// digest gives the hash that makes a shortened name its own.
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])[:digits]
+}
+
+// digits is how much of a hash stands in a name.
+const digits = 8
 
 var (
 	portName   = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)

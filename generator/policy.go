@@ -208,6 +208,7 @@ func (g *generation) egress(item *source.Value, path string) *source.Value {
 // prints.
 func (g *generation) objects() *source.Value {
 	out := source.NewList(source.Origin{})
+	seen, taken := map[string]bool{}, map[string]bool{} // files, and their paths in the chart in lower case
 	for i, item := range fieldItems(g.fields.Get("objects")) {
 		here := fmt.Sprintf("objects[%d]", i)
 		file, substitute := item, false
@@ -230,12 +231,21 @@ func (g *generation) objects() *source.Value {
 			}
 			if substitute {
 				var marked bool
-				if data, marked = g.template(data, name, file.Origin); marked {
+				if data, marked = g.template(data, path.Join(g.in.Resolved.Service.Dir(), name), here); marked {
 					g.fail("credential", file.Origin, here, "refer to the friend's Secret by name", "a credential cannot be written into a manifest")
 				}
 			}
 			g.checkManifest(name, data, file.Origin, here)
+			if seen[path.Clean(name)] {
+				g.fail("duplicate-name", file.Origin, here, "keep one of the two", "the file %s stands here twice", name)
+				continue
+			}
+			seen[path.Clean(name)] = true
 			chartPath := path.Join("files/objects", strings.ReplaceAll(name, "/", "-"))
+			if folded := strings.ToLower(chartPath); taken[folded] {
+				chartPath = path.Join("files/objects", digest(name)+path.Ext(name))
+			}
+			taken[strings.ToLower(chartPath)] = true
 			g.put(chartPath, data)
 			out.Items = append(out.Items, source.NewMap(file.Origin, source.Field{Key: "path", Value: source.NewString(file.Origin, chartPath)}))
 		}

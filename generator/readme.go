@@ -50,7 +50,7 @@ func (g *generation) readme(d valueDocs) []byte {
 	}
 	extra := ""
 	if len(g.secrets.example().Fields) > 0 {
-		extra = " -f secrets-values.yaml"
+		extra = " -f ci/default-values.yaml"
 	}
 	fmt.Fprintf(&b, "```sh\nhelm upgrade --install %s . --namespace %s%s\n```\n\n", in.Name, namespace, extra)
 	g.readmeSecrets(&b)

@@ -39,7 +39,7 @@ func (g *generation) readRoutes() {
 		}
 	}
 	first := ""
-	names := map[string]string{}
+	names, ports := map[string]string{}, map[string]string{}
 	opened := map[string]string{}
 	served := map[string]string{}
 	for i := range g.routes {
@@ -48,6 +48,10 @@ func (g *generation) readRoutes() {
 			g.fail("duplicate-name", r.value.Origin, r.path, "rename one of the two", "the route %q stands at %s as well", r.name, other)
 		}
 		names[r.name] = r.path
+		if other, ok := ports[r.portName]; ok {
+			g.fail("duplicate-name", r.value.Origin, r.path, "rename one of the two", "the ports of the routes %q and %q would have one name, %s", other, r.name, r.portName)
+		}
+		ports[r.portName] = r.name
 		key := fmt.Sprintf("%d/%s", r.containerPort, r.protocol)
 		if other, ok := opened[key]; ok {
 			g.fail("port-conflict", r.value.Origin, r.path, "give one of them another containerPort", "the pod opens port %s twice: for %s and %s", key, other, r.name)
@@ -60,7 +64,7 @@ func (g *generation) readRoutes() {
 			first = r.kind
 		}
 		if r.service = g.in.Name; r.kind != first {
-			r.service = ObjectName(g.in.Name, r.name)
+			r.service = serviceName(g.in.Name, r.name)
 		}
 		key = fmt.Sprintf("%s:%d/%s", r.service, r.port, r.protocol)
 		if other, ok := served[key]; ok {

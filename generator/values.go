@@ -193,8 +193,14 @@ func (g *generation) command(c *source.Value, path string, env *environment, out
 // literalExpansion keeps Kubernetes from expanding $(NAME) in a script, where
 // the shell's own meaning of it is wanted.
 func literalExpansion(script string) string {
-	script = strings.ReplaceAll(script, "$$", "$$$$")
-	return strings.ReplaceAll(script, "$(", "$$(")
+	var b strings.Builder
+	for i, c := range []byte(script) {
+		if c == '$' && i+1 < len(script) && (script[i+1] == '$' || script[i+1] == '(') {
+			b.WriteByte('$')
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
 }
 
 // arguments writes a list of text. A credential in it becomes a variable that

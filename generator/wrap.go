@@ -1,8 +1,10 @@
 package generator
 
 import (
+	"fmt"
 	"sort"
 
+	"github.com/helm-kai/helm-kai/internal/descriptor"
 	"github.com/helm-kai/helm-kai/internal/source"
 )
 
@@ -22,6 +24,17 @@ func Wrap(in Input, s Subchart) Chart {
 		text("description", "The shared friend "+in.Name+"."), text("type", "application"),
 		source.Field{Key: "dependencies", Value: g.dependencies()}), nil))
 	g.put("values.yaml", source.AppendYAML(nil, values, nil))
+	g.put("values.schema.json", []byte(fmt.Sprintf(`{
+  "$schema": %q,
+  "type": "object",
+  "properties": {"global": {"type": "object"}, %q: {"type": "object"}},
+  "additionalProperties": false
+}
+`, descriptor.Draft07, s.Chart.Name)))
+	g.put("README.md", []byte(fmt.Sprintf("# %s\n\nA friend that services share: the chart %s %s, with the values that kai gives it for the context `%s`.\n", in.Name, s.Chart.Name, s.Chart.Version, in.Context)))
+	if ignore, err := templates.ReadFile("templates/helmignore"); err == nil {
+		g.put(".helmignore", ignore)
+	}
 	chart := Chart{Name: in.Name, Version: in.Version}
 	for name, data := range g.files {
 		chart.Files = append(chart.Files, File{Path: name, Data: data})

@@ -101,7 +101,7 @@ func buildContexts(ctx context.Context, a *app, w *workspaceFlags, s selection, 
 		releases, more := build.Charts(ctx, ws, name, build.Options{Select: match, Jobs: jobs})
 		findings = append(findings, more...)
 		for _, r := range releases {
-			found[r.Name] = true
+			found[r.Labels["name"]] = true
 		}
 		built = append(built, generation{context: name, releases: releases})
 	}
@@ -227,10 +227,12 @@ func writeCharts(ctx context.Context, a *app, f generateFlags, built []generatio
 			words = append(words, fmt.Sprintf("%d %s", n, s))
 		}
 	}
-	if words == nil {
+	if words == nil && failed == nil {
 		words = []string{"none"}
 	}
-	fmt.Fprintf(a.stderr, "charts in %s: %s\n", f.out, strings.Join(words, ", "))
+	if words != nil {
+		fmt.Fprintf(a.stderr, "charts in %s: %s\n", f.out, strings.Join(words, ", "))
+	}
 	if failed != nil {
 		return failed
 	}

@@ -90,6 +90,7 @@ type killed struct {
 	random   *rand.Rand
 	want     [2]map[string]string
 	whole    time.Duration // of a run
+	writes   time.Duration // its last part, in which it changes the folder
 	between  int64         // kills that met a folder that was neither old nor new
 }
 
@@ -105,9 +106,7 @@ func newKilled(t *testing.T, versions [2]string, random *rand.Rand) *killed {
 		}
 	}
 	for _, version := range []int{1, 0} {
-		start := time.Now()
-		k.run(t, version)
-		k.whole = time.Since(start)
+		k.measure(t, version)
 		k.want[version] = k.tree(t)
 	}
 	for _, name := range []string{"dev/before/Chart.yaml", "dev/api/charts/api-redis/Chart.yaml"} {
@@ -119,7 +118,25 @@ func newKilled(t *testing.T, versions [2]string, random *rand.Rand) *killed {
 }
 
 func (k *killed) command(version int) *exec.Cmd {
-	return exec.Command("kai", "generate", "-w", k.versions[version], "-c", "dev", "-o", k.out)
+	cmd := exec.Command("kai", "generate", "-w", k.versions[version], "-c", "dev", "-o", k.out)
+	cmd.Env = append(os.Environ(), noRaceSleep)
+	return cmd
+}
+
+// measure runs kai to its end and notes how long it takes.
+func (k *killed) measure(t *testing.T, version int) {
+	t.Helper()
+	start := time.Now()
+	ended := make(chan struct{})
+	change := make(chan time.Duration)
+	go func() {
+		k.awaitChange(ended)
+		change <- time.Since(start)
+	}()
+	k.run(t, version)
+	close(ended)
+	k.whole = time.Since(start)
+	k.writes = max(k.whole-<-change, time.Millisecond)
 }
 
 // run runs kai to its end.
@@ -139,9 +156,9 @@ func (k *killed) tree(t *testing.T) map[string]string {
 	return tree
 }
 
-// round goes from one version to the other, with one to three kills on the way.
+// round goes from one version to the other, with up to eight kills on the way.
 func (k *killed) round(t *testing.T, to int, done *atomic.Int64) {
-	for range 1 + k.random.IntN(3) {
+	for range 1 + k.random.IntN(8) {
 		at, hit := k.kill(t, to)
 		if !hit {
 			break
@@ -160,34 +177,48 @@ func (k *killed) round(t *testing.T, to int, done *atomic.Int64) {
 func (k *killed) kill(t *testing.T, to int) (at string, hit bool) {
 	t.Helper()
 	cmd := k.command(to)
-	start := time.Now()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	var err error
+	ended := make(chan struct{})
+	go func() {
+		err = cmd.Wait()
+		close(ended)
+	}()
 	pause := time.Duration(k.random.Int64N(int64(k.whole)))
 	at = fmt.Sprintf("%v after the start", pause)
 	if k.random.IntN(2) == 0 {
-		for !k.writing() && time.Since(start) < 2*k.whole {
-			time.Sleep(20 * time.Microsecond)
-		}
-		pause = time.Duration(k.random.Int64N(int64(k.whole) / 8))
+		k.awaitChange(ended)
+		pause = time.Duration(k.random.Int64N(int64(k.writes)))
 		at = fmt.Sprintf("%v after the first change", pause)
 	}
-	time.Sleep(pause)
-	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		t.Fatal(err)
+	select {
+	case <-ended:
+	case <-time.After(pause):
+		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+		<-ended
 	}
-	err := cmd.Wait()
 	if err != nil && cmd.ProcessState.Exited() {
 		t.Fatalf("kai failed by itself: %v", err)
 	}
 	return at, err != nil
 }
 
-// writing says whether kai has begun to change the folder.
-func (k *killed) writing() bool {
-	_, err := os.Lstat(filepath.Join(k.out, "dev", ".kai"))
-	return err == nil
+// awaitChange waits until kai begins to change the folder, or has ended.
+func (k *killed) awaitChange(ended <-chan struct{}) {
+	for {
+		if _, err := os.Lstat(filepath.Join(k.out, "dev", ".kai")); err == nil {
+			return
+		}
+		select {
+		case <-ended:
+			return
+		case <-time.After(100 * time.Microsecond):
+		}
+	}
 }
 
 // check holds what a killed run has left to the rules.

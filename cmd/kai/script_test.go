@@ -21,6 +21,10 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, programs)
 }
 
+// noRaceSleep is for the environment of programs: where they are built with the
+// race detector, they would sleep for a second at their end.
+const noRaceSleep = "GORACE=atexit_sleep_ms=0"
+
 // TestScripts runs testdata/script/*.txtar, each of which runs the real command.
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -45,6 +49,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EXAMPLES", examples)
 			env.Setenv("NO_COLOR", "1")
+			env.Vars = append(env.Vars, noRaceSleep)
 			return nil
 		},
 		Cmds: commands,

@@ -74,7 +74,7 @@ func (w *workspaceFlags) open() (*workspace.Workspace, string, source.Findings, 
 	}
 	ws, findings := workspace.Open(root.FS())
 	if ws == nil {
-		return nil, dir, findings, findings
+		return nil, dir, findings, findings.Sorted()
 	}
 	return ws, dir, findings, nil
 }

@@ -49,7 +49,7 @@ func Charts(ctx context.Context, w *workspace.Workspace, contextName string, o O
 	if target == nil {
 		return nil, findings
 	}
-	r := &run{w: w, target: target, services: map[string]*service{}, dependencies: map[string]*dependency{}}
+	r := &run{w: w, target: target, services: map[string]*service{}, dependencies: map[string][]*dependency{}}
 	for _, s := range w.Services {
 		r.services[s.Name] = &service{Service: s}
 	}
@@ -126,7 +126,8 @@ type run struct {
 	services map[string]*service
 
 	mu           sync.Mutex
-	dependencies map[string]*dependency // by release
+	dependencies map[string][]*dependency // by release, one for each use
+	flavors      flavorChecks
 }
 
 // service is a descriptor in this context, folded once however many ask.
@@ -137,6 +138,10 @@ type service struct {
 	outputs  *descriptor.Outputs
 	findings source.Findings
 }
+
+// app is the name of the service's release and of its objects: the service's
+// own, shortened where it is longer than they can be.
+func (s *service) app() string { return generator.AppName(s.Name) }
 
 // fold merges a service's layers and finds what it offers.
 func (r *run) fold(s *service) {
@@ -155,10 +160,16 @@ func (r *run) fold(s *service) {
 			layers.Below = []*source.Value{d}
 		}
 		s.folded, more = s.Fold(layers)
+		for i := range more {
+			if more[i].Code == "extends-order" && more[i].Origin == (source.Origin{}) {
+				more[i].Origin, more[i].Path = r.target.UsesAt, "contexts."+r.target.Context+".uses"
+			}
+		}
 		findings = append(findings, more...)
 		if s.folded != nil {
+			findings = append(findings, r.flavors.check(s.folded.Flavor)...)
 			findings = append(findings, r.check(s)...)
-			s.outputs, more = s.folded.Outputs(s.Name, r.target.Namespace, descriptor.Names{"service": {Name: s.Name, Namespace: r.target.Namespace}})
+			s.outputs, more = s.folded.Outputs(s.app(), r.target.Namespace, descriptor.Names{"service": {Name: s.app(), Namespace: r.target.Namespace}})
 			findings = append(findings, more...)
 			r.offers(s, &findings)
 		}
@@ -220,14 +231,14 @@ func (r *run) service(s *service, o Options) (*Release, source.Findings) {
 		return nil, findings
 	}
 	release := &Release{
-		Name: s.Name, Kind: KindService, Context: r.target.Context, Namespace: r.target.Namespace,
+		Name: s.app(), Kind: KindService, Context: r.target.Context, Namespace: r.target.Namespace,
 		Labels: map[string]string{"name": s.Name, "kind": KindService, "flavor": s.folded.Flavor.Name, "context": r.target.Context},
 	}
 	for _, f := range mapFields(s.folded.Field("labels")) {
 		release.Labels[f.Key] = f.Value.Str()
 	}
 	names := descriptor.Names{"service": s.outputs}
-	in := r.input(s.Name, s.Version, s.Description)
+	in := r.input(s.app(), s.Version, s.Description)
 	layer := newLayer(s)
 	for _, use := range s.folded.Friends {
 		f, more := r.friend(s, use)
@@ -249,7 +260,7 @@ func (r *run) service(s *service, o Options) (*Release, source.Findings) {
 	release.Needs = slices.Compact(release.Needs)
 	if len(mapFields(s.Offers.Get("credentials"))) > 0 {
 		in.Friends = append(in.Friends, generator.Friend{
-			Name: s.Name, Secret: generator.ObjectName(s.Name, "credentials"), Owned: true,
+			Name: s.Name, Secret: generator.ObjectName(s.app(), "credentials"), Owned: true,
 			Keys: secretKeys(s.Offers.Get("credentials")),
 		})
 	}
@@ -282,7 +293,7 @@ func (r *run) input(name, version, description string) generator.Input {
 	callers := r.target.Callers
 	return generator.Input{
 		Name: name, Version: version, Description: description,
-		Workspace: r.w.Name, Context: r.target.Context, Namespace: r.target.Namespace,
+		Workspace: generator.ObjectName(r.w.Name), Context: r.target.Context, Namespace: r.target.Namespace,
 		ValuesTypes: r.w.Values, Callers: callers,
 		Ingress: r.target.Ingress, Gateway: r.target.Gateway, Monitoring: r.target.Monitoring,
 	}
@@ -389,7 +400,11 @@ func (r *run) unusedDefaults(chosen []*service) source.Findings {
 		return nil
 	}
 	layers := append([]*source.Value{r.w.Defaults()}, r.target.Values...)
-	for _, layer := range layers {
+	for i, layer := range layers {
+		where := "values."
+		if i == 0 {
+			where = "defaults."
+		}
 		for _, f := range mapFields(layer) {
 			key := strings.TrimSuffix(f.Key, "+")
 			if !known[key] {
@@ -398,7 +413,7 @@ func (r *run) unusedDefaults(chosen []*service) source.Findings {
 					names = append(names, name)
 				}
 				slices.Sort(names)
-				findings.Add("unknown-key", f.Origin, key, source.Nearest(key, names), "no flavor takes the field %q", key)
+				findings.Add("unknown-key", f.Origin, where+key, source.Nearest(key, names), "no flavor takes the field %q", key)
 			}
 		}
 	}

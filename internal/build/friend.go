@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"path"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/helm-kai/helm-kai/generator"
 	"github.com/helm-kai/helm-kai/internal/descriptor"
+	"github.com/helm-kai/helm-kai/internal/render"
 	"github.com/helm-kai/helm-kai/internal/source"
 )
 
@@ -35,6 +37,9 @@ func (r *run) serviceFriend(s *service, use descriptor.FriendUse) (*friend, sour
 	var findings source.Findings
 	where := "friends." + use.Name
 	other := r.services[use.Service]
+	if other == nil && r.w.Incomplete {
+		return nil, nil
+	}
 	if other == nil {
 		findings.Add("unknown-service", use.Origin, where, source.Nearest(use.Service, r.w.ServiceNames()), "there is no service %q", use.Service)
 		return nil, findings
@@ -52,11 +57,11 @@ func (r *run) serviceFriend(s *service, use descriptor.FriendUse) (*friend, sour
 	f := &friend{outputs: &outputs}
 	f.env = r.given(use, other.Offers.Get("env"), "offers.env", &outputs, descriptor.Names{"service": other.outputs, "self": &outputs}, &findings)
 	f.peer = generator.Friend{
-		Name: use.Name, Object: other.Name, PodLabels: map[string]string{"app.kubernetes.io/name": other.Name}, Ports: ports(&outputs),
-		Secret: generator.ObjectName(other.Name, "credentials"), Keys: secretKeys(other.Offers.Get("credentials")),
+		Name: use.Name, Object: other.app(), PodLabels: map[string]string{"app.kubernetes.io/name": other.app()}, Ports: ports(&outputs),
+		Secret: generator.ObjectName(other.app(), "credentials"), Keys: secretKeys(other.Offers.Get("credentials")),
 	}
 	if use.Needs && r.target.Selects(other.Name) {
-		f.needs = other.Name
+		f.needs = other.app()
 	}
 	return f, findings
 }
@@ -202,17 +207,21 @@ func (r *run) libraryFriend(s *service, use descriptor.FriendUse) (*friend, sour
 	}
 	where := "friends." + use.Name
 	kind := d.fields.Get("type")
+	if kind.IsNull() {
+		findings.Add("required", use.Origin, where+".type", "write type: requirement (one for each service) or type: dependency (one for all)", "type is missing")
+		return nil, findings
+	}
 	if k := kind.Str(); k != "requirement" && k != KindDependency {
-		findings.Add("wrong-type", kind.OriginOrNone(), where+".type", "write type: requirement (one for each service) or type: dependency (one for all)", "a friend has no type %q", k)
+		// It is said where the friend is read.
 		return nil, findings
 	}
 	dependencyKind := kind.Str() == KindDependency
 	chart := d.fields.Get("chart")
 	external := chart.IsNull()
 
-	object, namespace, secret := generator.ObjectName(s.Name, use.Name), r.target.Namespace, generator.ObjectName(s.Name, use.Name, "credentials")
+	object, namespace, secret := generator.AppName(s.Name, use.Name), r.target.Namespace, ""
 	if dependencyKind {
-		object = use.Name
+		object = generator.AppName(use.Name)
 		if shared.Release != "" {
 			object = shared.Release
 		}
@@ -221,7 +230,18 @@ func (r *run) libraryFriend(s *service, use descriptor.FriendUse) (*friend, sour
 		}
 		secret = generator.ObjectName(object, "credentials")
 	}
+	// The Secret of a shared friend is its own release's. Where that is not there,
+	// or in another namespace, which no pod can read from, the consumer has one.
+	owned := !dependencyKind || external || namespace != r.target.Namespace
+	if owned {
+		secret = generator.ObjectName(s.Name, use.Name, "credentials")
+	}
 	self := &descriptor.Outputs{Name: object, Namespace: namespace, External: external, Credentials: map[string]descriptor.Credential{}}
+	names := descriptor.Names{"self": self}
+	if !dependencyKind {
+		// What all share cannot know one of them.
+		names["service"] = s.outputs
+	}
 	var folded *descriptor.Folded
 	if chart.Has("flavor") {
 		var more source.Findings
@@ -230,10 +250,11 @@ func (r *run) libraryFriend(s *service, use descriptor.FriendUse) (*friend, sour
 		if folded == nil {
 			return nil, findings
 		}
+		findings = append(findings, r.flavors.check(folded.Flavor)...)
 		// Ports may come from config, so config's own text comes first.
 		self.Config = d.fields.Get("config")
 		var outputs *descriptor.Outputs
-		outputs, more = folded.Outputs(object, namespace, descriptor.Names{"service": s.outputs, "self": self})
+		outputs, more = folded.Outputs(object, namespace, names)
 		findings = append(findings, more...)
 		self.Routes = outputs.Routes
 	}
@@ -241,7 +262,6 @@ func (r *run) libraryFriend(s *service, use descriptor.FriendUse) (*friend, sour
 	for _, k := range secretKeys(credentials) {
 		self.Credentials[k.Key] = descriptor.Credential{Key: k.Key}
 	}
-	names := descriptor.Names{"service": s.outputs, "self": self}
 	configOf(r.target.Vars, d.fields.Get("config"), where+".config", self, names, &findings)
 	plain := source.NewMap(source.Origin{})
 	for _, f := range mapFields(credentials) {
@@ -258,26 +278,30 @@ func (r *run) libraryFriend(s *service, use descriptor.FriendUse) (*friend, sour
 	f.mounts = r.mounts(s, d, where, &findings)
 	f.peer = generator.Friend{
 		Name: use.Name, Object: object, Ports: ports(self), External: external, CIDRs: d.fields.Get("egress").Strings(),
-		Secret: secret, Keys: secretKeys(credentials), Owned: !dependencyKind,
+		Secret: secret, Keys: secretKeys(credentials), Owned: owned,
 		PodLabels: r.podLabels(d, object, names, &findings),
+	}
+	if port, ok := self.Config.Get("port").Int(); ok && len(f.peer.Ports) == 0 {
+		f.peer.Ports = []generator.Port{{Number: port, Protocol: "TCP"}}
 	}
 	if external {
 		f.peer.Object = ""
-		if port, ok := self.Config.Get("port").Int(); ok {
-			f.peer.Ports = []generator.Port{{Number: port, Protocol: "TCP"}}
-		}
 		return f, findings
 	}
 	if namespace != r.target.Namespace {
 		f.peer.Namespace = namespace
 	}
+	made := secret
+	if dependencyKind {
+		made = generator.ObjectName(object, "credentials")
+	}
 	install := &dependency{
-		release: object, namespace: namespace, definition: d, folded: folded, names: names, secret: secret, keys: secretKeys(credentials),
+		release: object, namespace: namespace, definition: d, folded: folded, names: names, secret: made, keys: secretKeys(credentials),
 		chart: chart, given: !dependencyKind, version: s.Version, origin: use.Origin,
 	}
 	if dependencyKind {
 		f.needs = object
-		findings = append(findings, r.share(install)...)
+		r.share(install)
 		return f, findings
 	}
 	result, more := r.install(install)
@@ -355,31 +379,30 @@ type dependency struct {
 	origin     source.Origin
 }
 
-// share notes a friend that is installed once for all. Those who share it must
-// mean the same.
-func (r *run) share(d *dependency) source.Findings {
-	var findings source.Findings
+// share notes a use of a friend that is installed once for all.
+func (r *run) share(d *dependency) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before := r.dependencies[d.release]
-	if before == nil {
-		r.dependencies[d.release] = d
-		return nil
-	}
-	for _, key := range []string{"chart", "values", "config", "credentials"} {
-		if !source.Equal(before.definition.fields.Get(key), d.definition.fields.Get(key)) {
-			first, second := before, d
-			if second.origin.File < first.origin.File {
-				first, second = second, first
+	r.dependencies[d.release] = append(r.dependencies[d.release], d)
+}
+
+// agreed gives the first use of a shared friend in the order of the files. Those
+// who share it must mean the same.
+func agreed(uses []*dependency) (*dependency, source.Findings) {
+	var findings source.Findings
+	slices.SortFunc(uses, func(a, b *dependency) int {
+		x, y := a.origin.Position, b.origin.Position
+		return cmp.Or(strings.Compare(x.File, y.File), cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
+	})
+	first := uses[0]
+	for _, other := range uses[1:] {
+		for _, key := range []string{"chart", "values", "config", "credentials"} {
+			if !source.Equal(first.definition.fields.Get(key), other.definition.fields.Get(key)) {
+				findings.Add("dependency-conflict", other.origin, "friends."+first.release, "describe it once, in a file of the workspace's friends", "the shared friend %s is described otherwise at %s: its %s differ", first.release, first.origin, key)
 			}
-			findings.Add("dependency-conflict", second.origin, "friends."+d.release, "describe it once, in a file of the workspace's friends", "the shared friend %s has another %s at %s", d.release, key, first.origin)
 		}
 	}
-	// Which of several equal ones stays must not depend on who came first.
-	if d.origin.File < before.origin.File {
-		r.dependencies[d.release] = d
-	}
-	return findings
+	return first, findings
 }
 
 // shared makes the charts of the friends that are installed once for all.
@@ -392,7 +415,8 @@ func (r *run) shared(o Options) ([]*Release, source.Findings) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		d := r.dependencies[name]
+		d, more := agreed(r.dependencies[name])
+		findings = append(findings, more...)
 		release := &Release{
 			Name: name, Kind: KindDependency, Context: r.target.Context, Namespace: d.namespace,
 			Labels: map[string]string{"name": name, "kind": KindDependency, "context": r.target.Context, "flavor": d.chart.Get("flavor").Str()},
@@ -499,5 +523,22 @@ func (r *run) vendored(d *dependency, p *source.Value) (*generator.Chart, source
 		findings.Add("file", p.Origin, "chart.path", "it needs a Chart.yaml with name and version", "there is no chart in %s", p.Str())
 		return nil, findings
 	}
-	return chart, findings
+	return chart, append(findings, foreign(*chart, dir)...)
+}
+
+// foreign names what another tool's chart does that a flavor may not: its
+// manifests are not decided by files alone.
+func foreign(chart generator.Chart, dir string) source.Findings {
+	loaded, err := render.Load(chart)
+	if err != nil {
+		return source.Findings{{Origin: source.Origin{Position: source.Position{File: dir}}, Message: err.Error(), Code: "chart"}}
+	}
+	found := loaded.Forbidden()
+	for i := range found {
+		found[i].Origin.File = path.Join(dir, found[i].Origin.File)
+		if found[i].Code == render.CodeForbidden {
+			found[i].Severity = source.Warning
+		}
+	}
+	return found
 }

@@ -81,7 +81,7 @@ func ReadContexts(v *source.Value, path string, fs *source.Findings) *Contexts {
 	for _, c := range cs.list {
 		here := path + "." + c.Name + ".extends"
 		seen := map[string]bool{}
-		for i, e := range c.Extends {
+		for i, e := range slices.Clone(c.Extends) {
 			switch {
 			case cs.byName[e] == nil:
 				cs.broken.Add("unknown-context", c.named(i), here, source.Nearest(e, cs.Names()), "there is no context %q", e)
@@ -89,6 +89,9 @@ func ReadContexts(v *source.Value, path string, fs *source.Findings) *Contexts {
 				fs.Add("duplicate-name", c.named(i), here, "keep one of the two", "the context %q stands here twice", e)
 			}
 			seen[e] = true
+		}
+		if len(seen) < len(c.Extends) {
+			c.Extends = nil // the list is wrong already
 		}
 	}
 	for _, c := range cs.list {

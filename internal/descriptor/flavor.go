@@ -80,12 +80,19 @@ func ReadFlavor(fsys fs.FS, dir string, base *Types, parent func(name *source.Va
 	}
 	f.readContext(root.Get("context"), &findings)
 	f.readDefaults(root.Get("defaults"), &findings)
+	// Files of types are read here; a chart has no use for them.
+	var typeFiles []string
+	if types := root.Get("types"); types != nil && types.Kind == source.List {
+		for _, name := range types.Strings() {
+			typeFiles = append(typeFiles, path.Clean(name))
+		}
+	}
 	own, more := readFlavorFiles(fsys, dir)
 	findings = append(findings, more...)
 	for _, file := range own {
 		fmt.Fprintf(digest, "%d %s %d\n", len(file.Path), file.Path, len(file.Data))
 		digest.Write(file.Data)
-		if file.Path != FlavorFile {
+		if file.Path != FlavorFile && !slices.Contains(typeFiles, file.Path) {
 			files[file.Path] = file
 		}
 	}
@@ -166,6 +173,9 @@ func (f *Flavor) readDefaults(v *source.Value, fs *source.Findings) {
 	}
 	f.Defaults = expanded
 }
+
+// File gives the path of the file that describes the flavor.
+func (f *Flavor) File() string { return path.Join(f.Dir, FlavorFile) }
 
 // AllFields gives every field that a context of this flavor may set.
 func (f *Flavor) AllFields() []Field {

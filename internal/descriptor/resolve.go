@@ -44,12 +44,16 @@ func (s *Service) fold(in Layers, strict bool) (*Folded, source.Findings) {
 		return nil, findings
 	}
 	f := &Folded{Service: s, Vars: in.Vars}
-	name := s.flavorName(chain, in)
-	if name == nil {
-		findings.Add("required", s.origin(chain), s.where(chain)+".flavor", "write flavor: webservice", "no flavor is given")
+	name, where := s.flavorName(chain, in)
+	switch {
+	case name == nil:
+		findings.Add("required", s.origin(chain), where, "write flavor: webservice", "no flavor is given")
+		return nil, findings
+	case !name.IsScalar():
+		findings.Add("wrong-type", name.Origin, where, "write flavor: webservice", "expected the name of a flavor, got %s", name.Kind)
 		return nil, findings
 	}
-	named := in.Vars.apply(name, s.where(chain)+".flavor", &findings)
+	named := in.Vars.apply(name, where, &findings)
 	if named.Broken {
 		return nil, findings
 	}
@@ -57,14 +61,14 @@ func (s *Service) fold(in Layers, strict bool) (*Folded, source.Findings) {
 	for i := range more {
 		// What is wrong with the name itself, and not inside the flavor.
 		if more[i].Origin == named.Origin {
-			more[i].Path = s.where(chain) + ".flavor"
+			more[i].Path = where
 		}
 	}
 	if findings = append(findings, more...); flavor == nil {
 		return nil, findings
 	}
 	if flavor.Abstract {
-		findings.Add("unknown-flavor", name.Origin, s.where(chain)+".flavor", "name a flavor that extends it", "the flavor %q is only there to be extended", flavor.Name)
+		findings.Add("unknown-flavor", name.Origin, where, "name a flavor that extends it", "the flavor %q is only there to be extended", flavor.Name)
 		return nil, findings
 	}
 	f.Flavor = flavor
@@ -114,24 +118,25 @@ func FoldValues(name string, values []*source.Value, in Layers, chart *source.Va
 	return s.fold(in, true)
 }
 
-// flavorName finds the highest layer that names a flavor.
-func (s *Service) flavorName(chain []*Context, in Layers) *source.Value {
+// flavorName finds the highest layer that names a flavor, and the path under
+// which it does.
+func (s *Service) flavorName(chain []*Context, in Layers) (*source.Value, string) {
 	for i := len(in.Above) - 1; i >= 0; i-- {
-		if v := in.Above[i].Get("flavor"); v.IsScalar() {
-			return v
+		if v := in.Above[i].Get("flavor"); !v.IsNull() {
+			return v, "values.flavor"
 		}
 	}
 	for i := len(chain) - 1; i >= 0; i-- {
-		if v := chain[i].Fields.Get("flavor"); v.IsScalar() {
-			return v
+		if v := chain[i].Fields.Get("flavor"); !v.IsNull() {
+			return v, "contexts." + chain[i].Name + ".flavor"
 		}
 	}
 	for i := len(in.Below) - 1; i >= 0; i-- {
-		if v := in.Below[i].Get("flavor"); v.IsScalar() {
-			return v
+		if v := in.Below[i].Get("flavor"); !v.IsNull() {
+			return v, "defaults.flavor"
 		}
 	}
-	return nil
+	return nil, s.where(chain) + ".flavor"
 }
 
 func (s *Service) origin(chain []*Context) source.Origin {
@@ -220,17 +225,26 @@ func (f *Folded) merged(friends *source.Value) *source.Value {
 func (f *Folded) Outputs(name, namespace string, names Names) (*Outputs, source.Findings) {
 	var findings source.Findings
 	o := &Outputs{Name: name, Namespace: namespace, Credentials: map[string]Credential{}}
-	field := find(f.fields, "routes")
-	routes := f.merged(nil).Get("routes")
-	if field == nil || field.Expr.String() != "mapped route" || routes.IsNull() {
-		return o, nil
-	}
+	merged := f.merged(nil)
 	// What is wrong with a route is said when the service itself is resolved.
 	c := checker{types: f.types, findings: &source.Findings{}}
-	routes = names.Apply(routes, "routes", &findings)
-	checked := c.value(field.Expr, routes, "routes")
-	for _, r := range fieldsOrNone(checked) {
-		o.Routes = append(o.Routes, routePorts(r.Key, r.Value))
+	add := func(fields []Field, v *source.Value, path string) {
+		field := find(fields, "routes")
+		routes := v.Get("routes")
+		if field == nil || field.Expr.String() != "mapped route" || routes.IsNull() {
+			return
+		}
+		checked := c.value(field.Expr, names.Apply(routes, path, &findings), path)
+		for _, r := range fieldsOrNone(checked) {
+			o.Routes = append(o.Routes, routePorts(r.Key, r.Value))
+		}
+	}
+	add(f.fields, merged, "routes")
+	if sidecars := find(f.fields, "sidecars"); sidecars != nil && merged.Has("sidecars") {
+		fields, _ := f.types.fieldsOf(sidecars.Expr)
+		for i, sidecar := range merged.Get("sidecars").Items {
+			add(fields, sidecar, index("sidecars", i)+".routes")
+		}
 	}
 	return o, findings
 }

@@ -223,7 +223,7 @@ func Named(findings source.Findings, origin source.Origin, path string) source.F
 		if f.Code == "file" {
 			findings[i].Message = f.Origin.File + ": " + f.Message
 			findings[i].Origin, findings[i].Path = origin, path
-			if f.Hint == "" {
+			if f.Message == source.NoSuchFile {
 				findings[i].Hint = "paths are relative to " + origin.File
 			}
 		}

@@ -1,9 +1,11 @@
 package descriptor
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/helm-kai/helm-kai/internal/source"
 )
@@ -48,6 +50,7 @@ type segment struct {
 	literal string
 	expr    string
 	isExpr  bool
+	offset  int // of an expression in the text
 }
 
 // split cuts text at its substitutions. `$${` is the literal `${`.
@@ -62,13 +65,13 @@ func split(text string) ([]segment, error) {
 		case strings.HasPrefix(text[i:], "${"):
 			end := strings.IndexByte(text[i:], '}')
 			if end < 0 {
-				return nil, fmt.Errorf("a ${ is not closed")
+				return nil, &unclosedError{offset: i}
 			}
 			if literal.Len() > 0 {
 				out = append(out, segment{literal: literal.String()})
 				literal.Reset()
 			}
-			out = append(out, segment{expr: text[i+2 : i+end], isExpr: true})
+			out = append(out, segment{expr: text[i+2 : i+end], isExpr: true, offset: i})
 			i += end + 1
 		default:
 			literal.WriteByte(text[i])
@@ -80,6 +83,11 @@ func split(text string) ([]segment, error) {
 	}
 	return out, nil
 }
+
+// unclosedError says that an expression has no end.
+type unclosedError struct{ offset int }
+
+func (e *unclosedError) Error() string { return "a ${ is not closed" }
 
 const literalHint = "write $${ for the characters ${"
 
@@ -258,6 +266,9 @@ func (n Names) lookup(expr string) (*source.Value, *Credential, string) {
 	}
 	o := n[prefix]
 	if o == nil {
+		if prefix == "service" {
+			return nil, nil, "services share this friend, so it cannot know one of them: give it a value of its own"
+		}
 		var known []string
 		for _, k := range sortedKeys(n) {
 			known = append(known, k+".…")
@@ -388,11 +399,19 @@ func (n Names) Apply(v *source.Value, path string, fs *source.Findings) *source.
 }
 
 // Text substitutes in the text of a file. Credentials are handed to mark, which
-// gives what is written in their place.
-func (n Names) Text(text string, vars *Variables, at source.Origin, mark func(Credential) string, fs *source.Findings) string {
+// gives what is written in their place. Findings stand where in the file they
+// are; path is of the value that names the file.
+func (n Names) Text(file, text, path string, vars *Variables, mark func(Credential) string, fs *source.Findings) string {
+	at := func(offset int) source.Origin {
+		before := text[:offset]
+		return source.Origin{Position: source.Position{
+			File: file, Line: 1 + strings.Count(before, "\n"), Column: 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]),
+		}}
+	}
 	segments, err := split(text)
-	if err != nil {
-		fs.Add("substitution", at, "", literalHint, "%s", err)
+	var unclosed *unclosedError
+	if errors.As(err, &unclosed) {
+		fs.Add("substitution", at(unclosed.offset), path, literalHint, "%s", err)
 		return text
 	}
 	var b strings.Builder
@@ -409,7 +428,7 @@ func (n Names) Text(text string, vars *Variables, at source.Origin, mark func(Cr
 			case hasFallback:
 				b.WriteString(fallback)
 			default:
-				fs.Add("unknown-variable", at, "", vars.hint(name), "there is no variable %s", name)
+				fs.Add("unknown-variable", at(s.offset), path, vars.hint(name), "there is no variable %s", name)
 			}
 			continue
 		}
@@ -423,7 +442,7 @@ func (n Names) Text(text string, vars *Variables, at source.Origin, mark func(Cr
 			if hint == "" {
 				hint = literalHint
 			}
-			fs.Add("unknown-output", at, "", hint, "${%s} is not defined", s.expr)
+			fs.Add("unknown-output", at(s.offset), path, hint, "${%s} is not defined", s.expr)
 		}
 	}
 	return b.String()

@@ -53,8 +53,15 @@ func ReadFile(fsys fs.FS, name string, max int64) ([]byte, error) {
 	return data, nil
 }
 
+// tooLargeError says that a file passes a bound.
+type tooLargeError struct{ max int64 }
+
+func (e *tooLargeError) Error() string {
+	return fmt.Sprintf("is larger than the bound of %d KiB", e.max>>10)
+}
+
 func tooLarge(name string, max int64) error {
-	return &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("is larger than the bound of %d KiB", max>>10)}
+	return &fs.PathError{Op: "read", Path: name, Err: &tooLargeError{max: max}}
 }
 
 // ReadYAML reads one YAML document of a file system; name is also the file of
@@ -67,6 +74,9 @@ func ReadYAML(fsys fs.FS, name string) (*Value, Findings) {
 	return ParseYAML(name, data)
 }
 
+// NoSuchFile is the message about a file that is not there.
+const NoSuchFile = "there is no such file"
+
 // FileFinding words an error of the file system.
 func FileFinding(name string, err error) Finding {
 	f := Finding{Origin: Origin{Position: Position{File: name}}, Code: "file", Message: err.Error()}
@@ -74,9 +84,12 @@ func FileFinding(name string, err error) Finding {
 	if errors.As(err, &pe) {
 		f.Message = pe.Err.Error()
 	}
+	var large *tooLargeError
 	switch {
+	case errors.As(err, &large):
+		f.Message, f.Hint = "the file "+large.Error(), "is it the right file? kai reads descriptions, not data"
 	case errors.Is(err, fs.ErrNotExist):
-		f.Message = "there is no such file"
+		f.Message = NoSuchFile
 	case strings.Contains(f.Message, "path escapes"), errors.Is(err, fs.ErrInvalid):
 		f.Message, f.Hint = "the path leads out of the workspace", "move the file into the workspace, or remove the link"
 	}
@@ -90,7 +103,7 @@ func ParseYAML(file string, data []byte) (*Value, Findings) {
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if len(data) > MaxFile {
-		return nil, Findings{{Origin: at(0, 0), Code: "limit", Message: tooLarge(file, MaxFile).(*fs.PathError).Err.Error()}}
+		return nil, Findings{FileFinding(file, tooLarge(file, MaxFile))}
 	}
 	if i, message, hint := noText(data); i >= 0 {
 		line, column := lineAndColumn(data, i)
@@ -224,7 +237,7 @@ func (r *reader) at(n *yaml.Node) Origin {
 func (r *reader) stop(n *yaml.Node, format string, args ...any) *Value {
 	if !r.stopped {
 		r.stopped = true
-		r.add(n, "limit", "", format, args...)
+		r.add(n, "limit", "is it the right file? kai reads descriptions, not data", format, args...)
 	}
 	return &Value{Kind: Null, Origin: r.at(n)}
 }

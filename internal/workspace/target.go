@@ -76,13 +76,6 @@ func (w *Workspace) Target(name string) (*Target, source.Findings) {
 	t.Vars, more = descriptor.NewVariables(variables...)
 	findings = append(findings, more...)
 	t.Callers = w.namespaces(cluster)
-	for _, list := range [][]string{t.only, t.except} {
-		for _, service := range list {
-			if w.Service(service) == nil {
-				findings.Add("unknown-service", chain[len(chain)-1].Origin, "contexts."+name, source.Nearest(service, w.ServiceNames()), "there is no service %q", service)
-			}
-		}
-	}
 	return t, findings
 }
 
@@ -109,9 +102,9 @@ func (t *Target) apply(w *Workspace, c *descriptor.Context, variables *[]*source
 		case "uses":
 			t.Uses, t.UsesAt = texts(v, here+".uses", findings), v.Origin
 		case "only":
-			t.only = texts(v, here+".only", findings)
+			t.only = w.serviceNames(v, here+".only", findings)
 		case "except":
-			t.except = texts(v, here+".except", findings)
+			t.except = w.serviceNames(v, here+".except", findings)
 		case "values":
 			if v.Kind == source.Map {
 				t.Values = append(t.Values, v)
@@ -129,6 +122,13 @@ func (t *Target) apply(w *Workspace, c *descriptor.Context, variables *[]*source
 		case "dependencies":
 			for i, item := range descriptor.ListOf(v, here+".dependencies", findings) {
 				known(item, descriptor.Index(here+".dependencies", i), findings, "name", "release", "context", "namespace")
+				if release := item.Get("release"); release.IsScalar() {
+					if why, ok := descriptor.InvalidName(release.Text); !ok {
+						findings.Add("name", release.Origin, descriptor.Index(here+".dependencies", i)+".release", "use a to z, 0 to 9 and -", "%q cannot be a release: %s", release.Text, why)
+					} else if len(release.Text) > 52 {
+						findings.Add("name", release.Origin, descriptor.Index(here+".dependencies", i)+".release", "choose a shorter one", "%q cannot be a release: it has more than 52 characters", release.Text)
+					}
+				}
 				d := Dependency{Name: item.Get("name").Str(), Release: item.Get("release").Str(), Context: item.Get("context").Str(), Namespace: item.Get("namespace").Str()}
 				t.Dependencies[d.Name] = d
 			}
@@ -156,6 +156,17 @@ func (w *Workspace) variables(v *source.Value, where string, findings *source.Fi
 	file, more := source.ReadYAML(w.FS, p)
 	*findings = append(*findings, descriptor.Named(more, v.Origin, where)...)
 	return file
+}
+
+// serviceNames reads a list of services.
+func (w *Workspace) serviceNames(v *source.Value, where string, findings *source.Findings) []string {
+	names := texts(v, where, findings)
+	for _, item := range v.Items {
+		if name := item.Str(); item.IsScalar() && w.Service(name) == nil && !w.Incomplete {
+			findings.Add("unknown-service", item.Origin, where, source.Nearest(name, w.ServiceNames()), "there is no service %q", name)
+		}
+	}
+	return names
 }
 
 func texts(v *source.Value, where string, findings *source.Findings) []string {

@@ -31,6 +31,9 @@ type Workspace struct {
 	Services []*descriptor.Service // sorted by name
 	Types    *descriptor.Types     // the built-in ones
 	Values   *descriptor.Types     // the shapes of what stands in a chart's values
+	// Incomplete says that a descriptor could not be read, so that not every
+	// service is known.
+	Incomplete bool
 
 	root       *source.Value
 	contexts   *descriptor.Contexts
@@ -161,6 +164,7 @@ func (w *Workspace) readServices(findings *source.Findings) {
 		s, more := descriptor.ReadService(w.FS, file, w.Types)
 		*findings = append(*findings, more...)
 		if s == nil {
+			w.Incomplete = true
 			continue
 		}
 		if other := names[s.Name]; other != nil {
