@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"internal/chartdir":   {"generator", "internal/source"},
 	"internal/render":     {"generator", "internal/source"},
 	"internal/render/*":   {"generator", "internal/render"},
+	"internal/build/*":    {},
 	"internal/build":      {"generator", "internal/workspace", "internal/descriptor", "internal/render", "internal/source"},
 	"cmd/*":               {"*"},
 }

@@ -11,13 +11,11 @@
 package generator
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"sort"
 	"strings"
 
@@ -38,6 +36,7 @@ type Input struct {
 	Namespace   string // that it is installed into, or "" where nothing says
 	Resolved    *descriptor.Resolved
 	ValuesTypes *descriptor.Types // of schemas/values.yaml
+	Templates   *Templates        // shared with other charts, or nil
 
 	Friends []Friend
 	// Secret names the Secret that holds the chart's own keys; "" is NAME-secrets.
@@ -160,55 +159,16 @@ func (g *generation) fail(code string, at source.Origin, path, hint, format stri
 	g.findings.Add(code, at, path, hint, format, args...)
 }
 
-// ownTemplates are the digest and the files of the generator's own templates.
-func ownTemplates() (digest string, files []File, err error) {
-	h := sha256.New()
-	err = fs.WalkDir(templates, "templates", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		data, err := templates.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(h, "%s %d\n", name, len(data))
-		h.Write(data)
-		files = append(files, File{Path: name, Data: data})
-		return nil
-	})
-	return hex.EncodeToString(h.Sum(nil)), files, err
-}
-
 // flavorFiles copies the flavor's files and the generator's templates.
 func (g *generation) flavorFiles() {
-	digest, own, err := ownTemplates()
-	if err != nil {
-		g.fail("internal", source.Origin{}, "", "", "%s", err)
-		return
+	shared := g.in.Templates
+	if shared == nil {
+		shared = NewTemplates()
 	}
-	flavor := g.in.Resolved.Flavor
-	rename := strings.NewReplacer(
-		`"kai.`, `"kai-`+digest[:8]+`.`,
-		`"flavor.`, fmt.Sprintf(`"%s-%s.`, flavor.Name, flavor.Digest[:8]),
-	)
-	for _, f := range own {
-		name := f.Path
-		if name == "templates/helmignore" {
-			g.put(".helmignore", f.Data)
-			continue
-		}
-		g.put(name, []byte(rename.Replace(string(f.Data))))
-	}
-	for _, f := range flavor.Files {
-		data := f.Data
-		if strings.HasPrefix(f.Path, "templates/") {
-			data = []byte(rename.Replace(string(data)))
-		}
-		if reserved[f.Path] {
-			g.fail("flavor", source.Origin{Position: source.Position{File: f.Source}}, "", "remove it: kai writes this file", "a flavor cannot bring %s", f.Path)
-			continue
-		}
-		g.put(f.Path, data)
+	files, findings := shared.of(g.in.Resolved.Flavor)
+	g.findings = append(g.findings, findings...)
+	for _, f := range files {
+		g.put(f.Path, f.Data)
 	}
 }
 
@@ -334,35 +294,6 @@ func (g *generation) subcharts(values *source.Value) {
 	data = source.AppendYAML(nil, lock, nil)
 	// Helm wants a time; a chart that is the same on every run has none to give.
 	g.put("Chart.lock", append(data, "generated: \"0001-01-01T00:00:00Z\"\n"...))
-}
-
-// schema writes values.schema.json in draft-07, which old Helms obey.
-func (g *generation) schema(values *source.Value) []byte {
-	fields, types := outputFields(g.in)
-	schema, definitions := descriptor.OutputSchema(types, fields)
-	properties := schema["properties"].(map[string]any)
-	for _, f := range values.Fields {
-		if _, ok := properties[f.Key]; !ok {
-			properties[f.Key] = map[string]any{}
-		}
-	}
-	for _, s := range g.in.Subcharts {
-		properties[s.Chart.Name] = map[string]any{"type": "object", "description": "values of the vendored chart " + s.Chart.Name}
-	}
-	properties["global"] = map[string]any{"type": "object", "description": "values that every vendored chart sees as well"}
-	schema["$schema"] = descriptor.Draft07
-	schema["title"] = "Values of the chart " + g.in.Name
-	if len(definitions) > 0 {
-		schema["definitions"] = definitions
-	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(schema); err != nil {
-		g.fail("internal", source.Origin{}, "", "", "%s", err)
-	}
-	return b.Bytes()
 }
 
 // generated are the values that the generator writes for every flavor.

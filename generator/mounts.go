@@ -323,7 +323,11 @@ func (g *generation) readFile(name *source.Value, where string) ([]byte, bool) {
 
 func (g *generation) failFile(name *source.Value, where string, err error) {
 	f := source.FileFinding(name.Text, err)
-	if errors.Is(err, fs.ErrNotExist) {
+	var large *source.TooLargeError
+	switch {
+	case errors.As(err, &large):
+		f.Hint = "a chart is no place for it: mount a volume instead"
+	case errors.Is(err, fs.ErrNotExist):
 		f.Hint = "the path is relative to " + g.in.Resolved.Service.File
 	}
 	g.fail("file", name.Origin, where, f.Hint, "%s: %s", name.Text, f.Message)

@@ -1,6 +1,7 @@
 package generator
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"path"
@@ -235,7 +236,7 @@ func (g *generation) objects() *source.Value {
 					g.fail("credential", file.Origin, here, "refer to the friend's Secret by name", "a credential cannot be written into a manifest")
 				}
 			}
-			g.checkManifest(name, data, file.Origin, here)
+			g.checkManifest(path.Join(g.in.Resolved.Service.Dir(), name), data, file.Origin, here)
 			if seen[path.Clean(name)] {
 				g.fail("duplicate-name", file.Origin, here, "keep one of the two", "the file %s stands here twice", name)
 				continue
@@ -258,12 +259,18 @@ func (g *generation) objects() *source.Value {
 
 // checkManifest says where a file added as it is is no manifest.
 func (g *generation) checkManifest(name string, data []byte, at source.Origin, path string) {
+	line := 0 // before the document
 	for i, doc := range source.Documents(data) {
 		v, findings := source.ParseYAML(name, doc)
+		for _, f := range findings {
+			f.Origin.Line += line
+			f.Path = path
+			g.findings = append(g.findings, f)
+		}
 		if len(findings) > 0 {
-			g.fail("yaml", at, path, "", "%s: %s", name, findings[0].Message)
 			return
 		}
+		line += bytes.Count(doc, []byte("\n"))
 		if v.IsNull() {
 			continue
 		}

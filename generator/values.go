@@ -44,6 +44,11 @@ func (g *generation) values() *source.Value {
 	for _, f := range rest {
 		out.Set(f.Key, f.Value)
 	}
+	for _, path := range textMaps {
+		if v := out.Get(path[0]); v != nil && g.in.Resolved.BuiltIn(path[0]) {
+			out.Set(path[0], g.texts(v, path[1:], path[0]))
+		}
+	}
 	if volumes := g.volumes(); volumes != nil {
 		out.Set("volumes", volumes)
 	}
@@ -58,6 +63,40 @@ func (g *generation) values() *source.Value {
 	}
 	if objects := g.objects(); objects != nil {
 		out.Set("objects", objects)
+	}
+	return out
+}
+
+// textMaps are the fields whose values Kubernetes takes as text alone.
+var textMaps = [][]string{
+	{"labels"}, {"annotations"}, {"workload", "labels"}, {"workload", "annotations"}, {"service", "labels"}, {"service", "annotations"},
+	{"serviceAccount", "annotations"}, {"scheduling", "nodeSelector"}, {"expose", "ingress", "annotations"},
+}
+
+// texts writes the values of maps of text as they stand in the file: a label
+// 1.10 is not 1.1, nor is 0777 another number.
+func (g *generation) texts(v *source.Value, path []string, where string) *source.Value {
+	if v == nil || v.Kind != source.Map {
+		return v
+	}
+	if len(path) > 0 {
+		inner := v.Get(path[0])
+		if got := g.texts(inner, path[1:], where+"."+path[0]); got != inner {
+			v = v.Shallow()
+			v.Set(path[0], got)
+		}
+		return v
+	}
+	out := v.Shallow()
+	for i, f := range out.Fields {
+		switch {
+		case f.Value.IsScalar():
+			text := *f.Value
+			text.Kind = source.String
+			out.Fields[i].Value = &text
+		case !f.Value.IsNull():
+			g.fail("wrong-type", f.Value.Origin, where+"."+f.Key, "", "expected text, got %s", f.Value.Kind)
+		}
 	}
 	return out
 }

@@ -5,11 +5,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"sigs.k8s.io/yaml"
 )
 
 func TestMain(m *testing.M) {
@@ -37,8 +39,10 @@ func TestScripts(t *testing.T) {
 		"copytree": copyTree,
 		"deep":     deep,
 		"replace":  replace,
+		"names":    names,
 		"edit":     edit,
 		"sametree": sameTree,
+		"unlist":   unlist,
 	}
 	maps.Copy(commands, systemCommands)
 	testscript.Run(t, testscript.Params{
@@ -84,6 +88,88 @@ func fileAndNumber(ts *testscript.TestScript, neg bool, args []string) (string, 
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	return ts.MkAbs(args[0]), n
+}
+
+// names holds the objects of a file of manifests together: names FILE. Every name
+// is one that Kubernetes takes and stands once, every Secret that is named is
+// there, and every policy's label is one that a pod carries.
+func names(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: names FILE")
+	}
+	label := regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	seen, secrets, carried := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	var wantedSecrets, wantedLabels []string
+	var walk func(path string, v any)
+	walk = func(path string, v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, item := range v {
+				walk(path, item)
+			}
+		case map[string]any:
+			for key, item := range v {
+				if name, ok := strings.CutPrefix(key, "friend.kai/"); ok {
+					if !label.MatchString(name) {
+						ts.Fatalf("no label: %s", key)
+					}
+					if strings.HasSuffix(path, ".matchLabels") {
+						wantedLabels = append(wantedLabels, name)
+					} else {
+						carried[name] = true
+					}
+				}
+				if text, ok := item.(string); ok && strings.HasSuffix(path, ".secretKeyRef") && key == "name" {
+					wantedSecrets = append(wantedSecrets, text)
+				}
+				walk(path+"."+key, item)
+			}
+		}
+	}
+	for doc := range strings.SplitSeq(ts.ReadFile(args[0]), "\n---\n") {
+		var object map[string]any
+		ts.Check(yaml.Unmarshal([]byte(doc), &object))
+		if object == nil {
+			continue
+		}
+		metadata, _ := object["metadata"].(map[string]any)
+		name, _ := metadata["name"].(string)
+		id := fmt.Sprintf("%v %s", object["kind"], name)
+		if seen[id] || !label.MatchString(name) {
+			ts.Fatalf("%s stands twice, or Kubernetes does not take the name", id)
+		}
+		seen[id] = true
+		if object["kind"] == "Secret" {
+			secrets[name] = true
+		}
+		walk("", object)
+	}
+	for _, name := range wantedSecrets {
+		if !secrets[name] {
+			ts.Fatalf("there is no Secret %s", name)
+		}
+	}
+	for _, name := range wantedLabels {
+		if !carried[name] {
+			ts.Fatalf("no pod carries friend.kai/%s", name)
+		}
+	}
+	if len(wantedSecrets) == 0 || len(wantedLabels) == 0 {
+		ts.Fatalf("nothing to hold together")
+	}
+}
+
+// listed is a hint's list of what there is.
+var listed = regexp.MustCompile(`(?m)(^  hint: did you mean "[^"]*"\?) \(.*\)$|(^  hint: known): .*$`)
+
+// unlist keeps what a command said without the lists of what there is, which
+// grow with the library: unlist stderr FILE.
+func unlist(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: unlist stderr FILE")
+	}
+	said := listed.ReplaceAllString(ts.ReadFile(args[0]), "$1$2")
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(said), 0o644))
 }
 
 // replace writes bytes that no archive can hold: replace OLD NEW FILE, both in

@@ -114,7 +114,8 @@ func renderFinding(r build.Release, err error) source.Finding {
 	var positioned *render.Error
 	if errors.As(err, &positioned) {
 		f := positioned.Finding()
-		f.Path = strings.TrimPrefix(r.Context+"/"+r.Name+": "+f.Path, ": ")
+		f.Path = strings.TrimSuffix(r.Context+"/"+r.Name+": "+f.Path, ": ")
+		f.Origin.File = r.Source(f.Origin.File)
 		return f
 	}
 	return source.Finding{Path: r.Context + "/" + r.Name, Message: err.Error(), Code: "render"}

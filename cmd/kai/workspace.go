@@ -76,7 +76,7 @@ func (w *workspaceFlags) open() (*workspace.Workspace, string, source.Findings, 
 	if ws == nil {
 		return nil, dir, findings, findings.Sorted()
 	}
-	return ws, dir, findings, nil
+	return ws, dir, findings.Sorted(), nil
 }
 
 // selection chooses contexts and releases.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/helm-kai/helm-kai/generator"
 	"github.com/helm-kai/helm-kai/internal/descriptor"
+	"github.com/helm-kai/helm-kai/internal/render"
 	"github.com/helm-kai/helm-kai/internal/source"
 	"github.com/helm-kai/helm-kai/internal/workspace"
 )
@@ -31,6 +32,22 @@ type Release struct {
 	Chart     generator.Chart
 	Secrets   []generator.Secret
 	Needs     []string // releases of the context that are installed before
+
+	library *render.Library    // shared with the other releases of the run
+	flavor  *descriptor.Flavor // that the chart was made with, or nil
+}
+
+// Source gives the file of the workspace that a file of the chart is a copy of,
+// or else the chart's own path.
+func (r Release) Source(file string) string {
+	if r.flavor != nil {
+		for _, f := range r.flavor.Files {
+			if f.Path == file && !f.Library {
+				return f.Source
+			}
+		}
+	}
+	return file
 }
 
 // Options choose what is built.
@@ -49,7 +66,10 @@ func Charts(ctx context.Context, w *workspace.Workspace, contextName string, o O
 	if target == nil {
 		return nil, findings
 	}
-	r := &run{w: w, target: target, services: map[string]*service{}, dependencies: map[string][]*dependency{}}
+	r := &run{
+		w: w, target: target, services: map[string]*service{}, dependencies: map[string][]*dependency{},
+		templates: generator.NewTemplates(), library: render.NewLibrary(),
+	}
 	for _, s := range w.Services {
 		r.services[s.Name] = &service{Service: s}
 	}
@@ -78,6 +98,7 @@ func Charts(ctx context.Context, w *workspace.Workspace, contextName string, o O
 	var out []Release
 	for _, release := range append(built, shared...) {
 		if release != nil {
+			release.library = r.library
 			out = append(out, *release)
 		}
 	}
@@ -124,6 +145,9 @@ type run struct {
 	w        *workspace.Workspace
 	target   *workspace.Target
 	services map[string]*service
+	// What the charts of a run share.
+	templates *generator.Templates
+	library   *render.Library
 
 	mu           sync.Mutex
 	dependencies map[string][]*dependency // by release, one for each use
@@ -281,7 +305,7 @@ func (r *run) service(s *service, o Options) (*Release, source.Findings) {
 	if result == nil {
 		return nil, findings
 	}
-	release.Chart, release.Secrets = result.Chart, result.Secrets
+	release.Chart, release.Secrets, release.flavor = result.Chart, result.Secrets, s.folded.Flavor
 	return release, findings
 }
 
@@ -294,7 +318,7 @@ func (r *run) input(name, version, description string) generator.Input {
 	return generator.Input{
 		Name: name, Version: version, Description: description,
 		Workspace: generator.ObjectName(r.w.Name), Context: r.target.Context, Namespace: r.target.Namespace,
-		ValuesTypes: r.w.Values, Callers: callers,
+		ValuesTypes: r.w.Values, Templates: r.templates, Callers: callers,
 		Ingress: r.target.Ingress, Gateway: r.target.Gateway, Monitoring: r.target.Monitoring,
 	}
 }

@@ -55,7 +55,7 @@ func (r *run) serviceFriend(s *service, use descriptor.FriendUse) (*friend, sour
 	outputs := *other.outputs
 	outputs.Credentials = consumed(outputs.Credentials, use.Name)
 	f := &friend{outputs: &outputs}
-	f.env = r.given(use, other.Offers.Get("env"), "offers.env", &outputs, descriptor.Names{"service": other.outputs, "self": &outputs}, &findings)
+	f.env = r.given(use, other.Offers.Get("env"), "offers.env", descriptor.Names{"service": other.outputs, "self": &outputs}, &findings)
 	f.peer = generator.Friend{
 		Name: use.Name, Object: other.app(), PodLabels: map[string]string{"app.kubernetes.io/name": other.app()}, Ports: ports(&outputs),
 		Secret: generator.ObjectName(other.app(), "credentials"), Keys: secretKeys(other.Offers.Get("credentials")),
@@ -88,7 +88,7 @@ func ports(o *descriptor.Outputs) []generator.Port {
 
 // given rewrites a friend's env for a consumer: what the friend calls its own
 // the consumer calls the friend's. The consumer's names replace the friend's.
-func (r *run) given(use descriptor.FriendUse, env *source.Value, path string, self *descriptor.Outputs, names descriptor.Names, findings *source.Findings) *source.Value {
+func (r *run) given(use descriptor.FriendUse, env *source.Value, path string, names descriptor.Names, findings *source.Findings) *source.Value {
 	if own := use.Changes.Get("env"); own != nil {
 		env, path = own, "friends."+use.Name+".env"
 	}
@@ -197,117 +197,154 @@ func (r *run) define(use descriptor.FriendUse, lineage []string) (*definition, s
 // libraryFriend makes a friend of a friend's file.
 func (r *run) libraryFriend(s *service, use descriptor.FriendUse) (*friend, source.Findings) {
 	lineage := r.target.Lineage
-	shared := r.target.Dependencies[use.Name]
-	if shared.Context != "" {
-		lineage = []string{shared.Context}
+	if c := r.target.Dependencies[use.Name].Context; c != "" {
+		lineage = []string{c}
 	}
 	d, findings := r.define(use, lineage)
 	if d == nil {
 		return nil, findings
 	}
-	where := "friends." + use.Name
 	kind := d.fields.Get("type")
 	if kind.IsNull() {
-		findings.Add("required", use.Origin, where+".type", "write type: requirement (one for each service) or type: dependency (one for all)", "type is missing")
+		findings.Add("required", use.Origin, "friends."+use.Name+".type", "write type: requirement (one for each service) or type: dependency (one for all)", "type is missing")
 		return nil, findings
 	}
 	if k := kind.Str(); k != "requirement" && k != KindDependency {
 		// It is said where the friend is read.
 		return nil, findings
 	}
-	dependencyKind := kind.Str() == KindDependency
-	chart := d.fields.Get("chart")
-	external := chart.IsNull()
+	p := r.place(s, use, d)
+	offer, more := r.offer(s, use, d, p)
+	if findings = append(findings, more...); offer == nil {
+		return nil, findings
+	}
+	f := r.consume(s, use, d, p, offer.self, &findings)
+	if p.external {
+		return f, findings
+	}
+	install := &dependency{
+		release: p.object, namespace: p.namespace, definition: d, folded: offer.folded, names: offer.names,
+		secret: p.made, keys: secretKeys(d.fields.Get("credentials")), given: !p.shared,
+		chart: d.fields.Get("chart"), version: s.Version, origin: use.Origin,
+	}
+	if p.shared {
+		f.needs = p.object
+		r.share(install)
+		return f, findings
+	}
+	f.subchart, more = r.install(install)
+	return f, append(findings, more...)
+}
 
-	object, namespace, secret := generator.AppName(s.Name, use.Name), r.target.Namespace, ""
-	if dependencyKind {
-		object = generator.AppName(use.Name)
-		if shared.Release != "" {
-			object = shared.Release
+// placement is where a friend stands, and what its objects are called.
+type placement struct {
+	shared    bool // installed once for all
+	external  bool // installed by somebody else
+	object    string
+	namespace string
+	// made is the Secret that the friend's own chart reads, read the one that the
+	// consumer does, owned whether the consumer's chart makes that.
+	made, read string
+	owned      bool
+}
+
+func (r *run) place(s *service, use descriptor.FriendUse, d *definition) placement {
+	p := placement{
+		shared: d.fields.Get("type").Str() == KindDependency, external: d.fields.Get("chart").IsNull(),
+		object: generator.AppName(s.Name, use.Name), namespace: r.target.Namespace,
+	}
+	own := generator.ObjectName(s.Name, use.Name, "credentials")
+	if p.shared {
+		p.object = generator.AppName(use.Name)
+		where := r.target.Dependencies[use.Name]
+		if where.Release != "" {
+			p.object = where.Release
 		}
-		if shared.Namespace != "" {
-			namespace = shared.Namespace
+		if where.Namespace != "" {
+			p.namespace = where.Namespace
 		}
-		secret = generator.ObjectName(object, "credentials")
 	}
 	// The Secret of a shared friend is its own release's. Where that is not there,
 	// or in another namespace, which no pod can read from, the consumer has one.
-	owned := !dependencyKind || external || namespace != r.target.Namespace
-	if owned {
-		secret = generator.ObjectName(s.Name, use.Name, "credentials")
+	p.owned = !p.shared || p.external || p.namespace != r.target.Namespace
+	p.made, p.read = own, own
+	if p.shared {
+		p.made = generator.ObjectName(p.object, "credentials")
 	}
-	self := &descriptor.Outputs{Name: object, Namespace: namespace, External: external, Credentials: map[string]descriptor.Credential{}}
-	names := descriptor.Names{"self": self}
-	if !dependencyKind {
+	if !p.owned {
+		p.read = p.made
+	}
+	return p
+}
+
+// offer is what a friend's own strings may refer to, and the context that its
+// chart is made of, if it is one of a flavor.
+type offer struct {
+	self   *descriptor.Outputs
+	names  descriptor.Names
+	folded *descriptor.Folded
+}
+
+// offer finds a friend's outputs: its ports from its values, its config, and the
+// names of its credentials.
+func (r *run) offer(s *service, use descriptor.FriendUse, d *definition, p placement) (*offer, source.Findings) {
+	var findings source.Findings
+	where := "friends." + use.Name
+	self := &descriptor.Outputs{Name: p.object, Namespace: p.namespace, External: p.external, Credentials: map[string]descriptor.Credential{}}
+	o := &offer{self: self, names: descriptor.Names{"self": self}}
+	if !p.shared || p.external {
 		// What all share cannot know one of them.
-		names["service"] = s.outputs
+		o.names["service"] = s.outputs
 	}
-	var folded *descriptor.Folded
-	if chart.Has("flavor") {
+	if chart := d.fields.Get("chart"); chart.Has("flavor") {
 		var more source.Findings
-		folded, more = descriptor.FoldValues(object, d.values, descriptor.Layers{Vars: r.target.Vars, Flavor: r.w.Flavor}, chart, d.file)
-		findings = append(findings, more...)
-		if folded == nil {
+		o.folded, more = descriptor.FoldValues(p.object, d.values, descriptor.Layers{Vars: r.target.Vars, Flavor: r.w.Flavor}, chart, d.file)
+		if findings = append(findings, more...); o.folded == nil {
 			return nil, findings
 		}
-		findings = append(findings, r.flavors.check(folded.Flavor)...)
+		findings = append(findings, r.flavors.check(o.folded.Flavor)...)
 		// Ports may come from config, so config's own text comes first.
 		self.Config = d.fields.Get("config")
-		var outputs *descriptor.Outputs
-		outputs, more = folded.Outputs(object, namespace, names)
+		ports, more := o.folded.Outputs(p.object, p.namespace, o.names)
 		findings = append(findings, more...)
-		self.Routes = outputs.Routes
+		self.Routes = ports.Routes
 	}
-	credentials := d.fields.Get("credentials")
-	for _, k := range secretKeys(credentials) {
-		self.Credentials[k.Key] = descriptor.Credential{Key: k.Key}
-	}
-	configOf(r.target.Vars, d.fields.Get("config"), where+".config", self, names, &findings)
-	plain := source.NewMap(source.Origin{})
-	for _, f := range mapFields(credentials) {
-		if f.Value.IsScalar() {
-			plain.Set(f.Key, r.target.Vars.Apply(f.Value, where+".credentials."+f.Key, &findings))
+	configOf(r.target.Vars, d.fields.Get("config"), where+".config", self, o.names, &findings)
+	self.Plain = source.NewMap(source.Origin{})
+	for _, f := range mapFields(d.fields.Get("credentials")) {
+		switch {
+		case f.Value.Get("secret").IsScalar():
+			self.Credentials[f.Key] = descriptor.Credential{Key: f.Key}
+		case f.Value.IsScalar():
+			self.Plain.Set(f.Key, r.target.Vars.Apply(f.Value, where+".credentials."+f.Key, &findings))
 		}
 	}
-	self.Plain = plain
+	return o, findings
+}
 
+// consume gives what a friend means for its consumer.
+func (r *run) consume(s *service, use descriptor.FriendUse, d *definition, p placement, self *descriptor.Outputs, findings *source.Findings) *friend {
+	where := "friends." + use.Name
 	outputs := *self
 	outputs.Credentials = consumed(self.Credentials, use.Name)
+	names := descriptor.Names{"service": s.outputs, "self": &outputs}
 	f := &friend{outputs: &outputs}
-	f.env = r.given(use, d.fields.Get("env"), where+".env", &outputs, descriptor.Names{"service": s.outputs, "self": &outputs}, &findings)
-	f.mounts = r.mounts(s, d, where, &findings)
+	f.env = r.given(use, d.fields.Get("env"), where+".env", names, findings)
+	f.mounts = r.mounts(s, d, where, findings)
 	f.peer = generator.Friend{
-		Name: use.Name, Object: object, Ports: ports(self), External: external, CIDRs: d.fields.Get("egress").Strings(),
-		Secret: secret, Keys: secretKeys(credentials), Owned: owned,
-		PodLabels: r.podLabels(d, object, names, &findings),
+		Name: use.Name, Object: p.object, Ports: ports(self), External: p.external, CIDRs: d.fields.Get("egress").Strings(),
+		Secret: p.read, Keys: secretKeys(d.fields.Get("credentials")), Owned: p.owned,
+		PodLabels: r.podLabels(d, p.object, names, findings),
 	}
 	if port, ok := self.Config.Get("port").Int(); ok && len(f.peer.Ports) == 0 {
 		f.peer.Ports = []generator.Port{{Number: port, Protocol: "TCP"}}
 	}
-	if external {
+	if p.external {
 		f.peer.Object = ""
-		return f, findings
+	} else if p.namespace != r.target.Namespace {
+		f.peer.Namespace = p.namespace
 	}
-	if namespace != r.target.Namespace {
-		f.peer.Namespace = namespace
-	}
-	made := secret
-	if dependencyKind {
-		made = generator.ObjectName(object, "credentials")
-	}
-	install := &dependency{
-		release: object, namespace: namespace, definition: d, folded: folded, names: names, secret: made, keys: secretKeys(credentials),
-		chart: chart, given: !dependencyKind, version: s.Version, origin: use.Origin,
-	}
-	if dependencyKind {
-		f.needs = object
-		r.share(install)
-		return f, findings
-	}
-	result, more := r.install(install)
-	findings = append(findings, more...)
-	f.subchart = result
-	return f, findings
+	return f
 }
 
 // podLabels gives the labels by which a friend's pods are known.

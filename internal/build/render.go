@@ -14,7 +14,11 @@ const Placeholder = "kai-placeholder"
 // Render gives a release's manifests as `helm template` prints them. The values
 // of secrets that nobody has given become placeholders.
 func Render(ctx context.Context, r Release, o render.Options) (*render.Result, error) {
-	chart, err := render.Load(r.Chart)
+	library := r.library
+	if library == nil {
+		library = render.NewLibrary()
+	}
+	chart, err := library.Load(r.Chart)
 	if err != nil {
 		return nil, err
 	}

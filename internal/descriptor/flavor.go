@@ -37,14 +37,15 @@ type Flavor struct {
 
 // FlavorFileData is a file that a flavor puts into every chart.
 type FlavorFileData struct {
-	Path   string // below the chart's folder
-	Data   []byte
-	Source string // where it lies, for messages
+	Path    string // below the chart's folder
+	Data    []byte
+	Source  string // where it lies, for messages
+	Library bool   // in the built-in library
 }
 
-// ReadFlavor reads the flavor in a folder. base are the built-in types; parent
+// ReadFlavor reads the flavor in a folder, of the built-in library or not. base are the built-in types; parent
 // finds a flavor that this one extends.
-func ReadFlavor(fsys fs.FS, dir string, base *Types, parent func(name *source.Value) (*Flavor, source.Findings)) (*Flavor, source.Findings) {
+func ReadFlavor(fsys fs.FS, dir string, builtIn bool, base *Types, parent func(name *source.Value) (*Flavor, source.Findings)) (*Flavor, source.Findings) {
 	file := path.Join(dir, FlavorFile)
 	root, findings := source.ReadYAML(fsys, file)
 	if findings != nil {
@@ -56,7 +57,7 @@ func ReadFlavor(fsys fs.FS, dir string, base *Types, parent func(name *source.Va
 	UnknownKeys(root, "", []string{"apiVersion", "name", "version", "description", "abstract", "extends", "types", "context", "defaults"}, &findings)
 	f := &Flavor{
 		Name: root.Get("name").Str(), Version: root.Get("version").Str(), Description: root.Get("description").Str(),
-		Abstract: root.Get("abstract").True(), Types: base, Dir: dir,
+		Abstract: root.Get("abstract").True(), Types: base, Dir: dir, BuiltIn: builtIn,
 	}
 	if !semver.MatchString(f.Version) {
 		findings.Add("version", root.Get("name").Origin, "version", "write version: 1.0.0", "%q is no semantic version", f.Version)
@@ -88,6 +89,11 @@ func ReadFlavor(fsys fs.FS, dir string, base *Types, parent func(name *source.Va
 		}
 	}
 	own, more := readFlavorFiles(fsys, dir)
+	if f.BuiltIn {
+		for i := range own {
+			own[i].Library = true
+		}
+	}
 	findings = append(findings, more...)
 	for _, file := range own {
 		fmt.Fprintf(digest, "%d %s %d\n", len(file.Path), file.Path, len(file.Data))

@@ -55,7 +55,7 @@ func (s *scope) expand(fields []Field, v *source.Value, path string) *source.Val
 		}
 		value := s.value(field.Expr, given, here)
 		if value == nil {
-			continue
+			value = given.Break()
 		}
 		if appended {
 			value = value.Shallow()

@@ -53,6 +53,9 @@ func (s *Service) fold(in Layers, strict bool) (*Folded, source.Findings) {
 		findings.Add("wrong-type", name.Origin, where, "write flavor: webservice", "expected the name of a flavor, got %s", name.Kind)
 		return nil, findings
 	}
+	if strict {
+		where = "chart.flavor"
+	}
 	named := in.Vars.apply(name, where, &findings)
 	if named.Broken {
 		return nil, findings
@@ -156,6 +159,9 @@ func (s *Service) where(chain []*Context) string {
 // over gives types with a flavor's own laid over them: a flavor knows best what
 // its templates read.
 func (ts *Types) over(flavor *Types) *Types {
+	if ts.within(flavor) {
+		return flavor
+	}
 	out := ts.with()
 	if flavor == nil {
 		return out
@@ -166,6 +172,19 @@ func (ts *Types) over(flavor *Types) *Types {
 		}
 	}
 	return out
+}
+
+// within says whether a flavor's types laid over these are the flavor's alone.
+func (ts *Types) within(flavor *Types) bool {
+	if flavor == nil || ts == nil {
+		return flavor != nil
+	}
+	for name, t := range ts.byName {
+		if other := flavor.byName[name]; other == nil || other != t && other.BuiltIn {
+			return false
+		}
+	}
+	return true
 }
 
 // taken leaves out what a flavor does not take.
@@ -234,7 +253,7 @@ func (f *Folded) Outputs(name, namespace string, names Names) (*Outputs, source.
 		if field == nil || field.Expr.String() != "mapped route" || routes.IsNull() {
 			return
 		}
-		checked := c.value(field.Expr, names.Apply(routes, path, &findings), path)
+		checked := c.value(field.Expr, names.Apply(portsOnly(routes), path, &findings), path)
 		for _, r := range fieldsOrNone(checked) {
 			o.Routes = append(o.Routes, routePorts(r.Key, r.Value))
 		}
@@ -247,6 +266,25 @@ func (f *Folded) Outputs(name, namespace string, names Names) (*Outputs, source.
 		}
 	}
 	return o, findings
+}
+
+// portsOnly leaves of routes what others know of them, so that the rest may
+// refer to friends.
+func portsOnly(routes *source.Value) *source.Value {
+	out := routes.Shallow()
+	for i, f := range routes.Fields {
+		if f.Value == nil || f.Value.Kind != source.Map {
+			continue
+		}
+		route := source.NewMap(f.Value.Origin)
+		for _, key := range []string{"port", "containerPort", "protocol"} {
+			if v := f.Value.Get(key); v != nil {
+				route.Set(key, v)
+			}
+		}
+		out.Fields[i].Value = route
+	}
+	return out
 }
 
 func routePorts(name string, route *source.Value) RoutePorts {

@@ -113,7 +113,7 @@ func (c *Chart) program(templates map[string]scoped) (*program, error) {
 	if p, ok := c.programs[key]; ok {
 		return p, nil
 	}
-	p, err := newProgram(c.Name(), names, templates)
+	p, err := newProgram(c.Name(), c.library, c.library.parse, names, templates)
 	if err != nil {
 		return nil, err
 	}
@@ -124,12 +124,18 @@ func (c *Chart) program(templates map[string]scoped) (*program, error) {
 	return p, nil
 }
 
-func newProgram(root string, names []string, templates map[string]scoped) (*program, error) {
-	p := &program{root: root, names: names, functions: functions()}
+// ownProgram parses templates for this chart alone.
+func (c *Chart) ownProgram(templates map[string]scoped) (*program, error) {
+	return newProgram(c.Name(), c.library, c.library.parser.parse, parseOrder(templates), templates)
+}
+
+// newProgram parses templates. The library's parse shares what it can; the
+// parser's own gives trees that know the names of their files.
+func newProgram(root string, l *Library, parse func(name, text string) (trees, error), names []string, templates map[string]scoped) (*program, error) {
+	p := &program{root: root, names: names, functions: l.functions}
 	p.template = template.New(engineName).Option("missingkey=zero").Funcs(p.functions)
-	parser := newParser(p.functions)
 	for _, name := range names {
-		trees, err := parser.parse(name, templates[name].text)
+		trees, err := parse(name, templates[name].text)
 		if err != nil {
 			return nil, parseError(root, name, err)
 		}
@@ -140,7 +146,7 @@ func newProgram(root string, names []string, templates map[string]scoped) (*prog
 			}
 		}
 	}
-	p.idle.New = func() any { return newExecutor(p, parser) }
+	p.idle.New = func() any { return newExecutor(p, l.parser) }
 	return p, nil
 }
 

@@ -56,6 +56,11 @@ func (e *Error) Error() string {
 	return e.Message
 }
 
+// ofTemplates says whether the error names a place in a template.
+func (e *Error) ofTemplates() bool {
+	return e.Code == CodeExecution || e.Code == CodeRefused || e.Code == CodeLimit
+}
+
 // Unwrap gives the reason, such as the error of a cancelled context.
 func (e *Error) Unwrap() error { return e.cause }
 

@@ -22,7 +22,8 @@ import (
 type Chart struct {
 	chart   *chart.Chart
 	files   []generator.File // those that .helmignore leaves
-	schemas schemas
+	library *Library
+	schemas *schemas
 
 	mu       sync.Mutex
 	programs map[string]*program // by the names of the templates
@@ -30,7 +31,10 @@ type Chart struct {
 
 // Load reads a chart as Helm reads a chart's folder: without the files that
 // .helmignore names, and with its subcharts.
-func Load(c generator.Chart) (*Chart, error) {
+func Load(c generator.Chart) (*Chart, error) { return NewLibrary().Load(c) }
+
+// Load reads a chart that shares with others what the library keeps.
+func (l *Library) Load(c generator.Chart) (*Chart, error) {
 	files, err := kept(c.Files)
 	if err != nil {
 		return nil, &Error{Code: CodeChart, chart: c.Name, At: position(".helmignore"), Message: err.Error()}
@@ -44,7 +48,7 @@ func Load(c generator.Chart) (*Chart, error) {
 		return nil, &Error{Code: CodeChart, chart: c.Name, At: position("Chart.yaml"), Message: err.Error()}
 	}
 	sortDependencies(loaded)
-	return &Chart{chart: loaded, files: files, programs: map[string]*program{}}, nil
+	return &Chart{chart: loaded, files: files, library: l, schemas: &l.schemas, programs: map[string]*program{}}, nil
 }
 
 // Name gives the name of Chart.yaml, with which the names of all templates

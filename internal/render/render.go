@@ -19,6 +19,7 @@ package render
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -148,6 +149,18 @@ func (c *Chart) Render(ctx context.Context, opts Options) (*Result, error) {
 // render gives every template's output by its full name, and the chart as its
 // dependencies' conditions left it.
 func (c *Chart) render(ctx context.Context, opts Options, lint bool) (files map[string]string, own *chart.Chart, err error) {
+	files, own, err = c.renderWith(ctx, opts, lint, c.program)
+	var failed *Error
+	if errors.As(err, &failed) && failed.ofTemplates() {
+		// Once more, with templates that know whose they are.
+		if _, _, worded := c.renderWith(ctx, opts, lint, c.ownProgram); worded != nil {
+			return nil, nil, worded
+		}
+	}
+	return files, own, err
+}
+
+func (c *Chart) renderWith(ctx context.Context, opts Options, lint bool, parsed func(map[string]scoped) (*program, error)) (files map[string]string, own *chart.Chart, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = &Error{Code: CodeInternal, Message: fmt.Sprintf("rendering %s failed: %v", c.chart.Name(), r)}
@@ -169,7 +182,7 @@ func (c *Chart) render(ctx context.Context, opts Options, lint bool) (files map[
 		return nil, nil, err
 	}
 	templates := collect(own, values)
-	p, err := c.program(templates)
+	p, err := parsed(templates)
 	if err != nil {
 		return nil, nil, err
 	}

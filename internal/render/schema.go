@@ -3,6 +3,7 @@ package render
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 
@@ -11,14 +12,15 @@ import (
 )
 
 // schemas checks values as Helm does and with its words, but compiles each
-// chart's schema once, and takes a reference to another document as permissive
-// instead of fetching it.
+// schema once, and takes a reference to another document as permissive instead of
+// fetching it.
 type schemas struct {
 	mu       sync.Mutex
-	compiled map[string]compiledSchema // by the schema's text
+	compiled map[string]*compiledSchema // by the schema's text
 }
 
 type compiledSchema struct {
+	once   sync.Once
 	schema *jsonschema.Schema
 	err    error
 }
@@ -29,7 +31,7 @@ const schemaURL = "file:///values.schema.json"
 // or nothing.
 func (s *schemas) validate(c *chart.Chart, values map[string]any) string {
 	var out strings.Builder
-	if c.Schema != nil {
+	if c.Schema != nil && s.check(general(c, values)) != nil {
 		if err := s.check(c.Schema, values); err != nil {
 			fmt.Fprintf(&out, "%s:\n%s", c.Name(), err)
 		}
@@ -49,6 +51,26 @@ func (s *schemas) validate(c *chart.Chart, values map[string]any) string {
 	return out.String()
 }
 
+// general takes the names of a chart's subcharts out of its schema and its
+// values, so that charts which differ in them alone share one compiled schema. A
+// name without a hyphen stays: it might be a word of the schema.
+func general(c *chart.Chart, values map[string]any) ([]byte, map[string]any) {
+	text, values := c.Schema, maps.Clone(values)
+	for i, sub := range c.Dependencies() {
+		name := sub.Name()
+		if !strings.Contains(name, "-") {
+			continue
+		}
+		neutral := fmt.Sprintf("subchart %d", i)
+		text = bytes.ReplaceAll(text, []byte(`"`+name+`"`), []byte(`"`+neutral+`"`))
+		if v, ok := values[name]; ok {
+			delete(values, name)
+			values[neutral] = v
+		}
+	}
+	return text, values
+}
+
 // check holds values against one schema.
 func (s *schemas) check(text []byte, values map[string]any) error {
 	compiled := s.get(text)
@@ -66,18 +88,18 @@ func (s *schemas) check(text []byte, values map[string]any) error {
 	return nil
 }
 
-func (s *schemas) get(text []byte) compiledSchema {
+func (s *schemas) get(text []byte) *compiledSchema {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c, ok := s.compiled[string(text)]; ok {
-		return c
+	c := s.compiled[string(text)]
+	if c == nil {
+		c = &compiledSchema{}
+		if s.compiled == nil {
+			s.compiled = map[string]*compiledSchema{}
+		}
+		s.compiled[string(text)] = c
 	}
-	var c compiledSchema
-	c.schema, c.err = compileSchema(text)
-	if s.compiled == nil {
-		s.compiled = map[string]compiledSchema{}
-	}
-	s.compiled[string(text)] = c
+	s.mu.Unlock()
+	c.once.Do(func() { c.schema, c.err = compileSchema(text) })
 	return c
 }
 

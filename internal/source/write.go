@@ -14,7 +14,7 @@ import (
 func AppendYAML(b []byte, v *Value, comment func(path []string) string) []byte {
 	w := writer{b: b, comment: comment}
 	if v.IsNull() || v.IsScalar() || len(v.Fields)+len(v.Items) == 0 {
-		w.inline(v, 0)
+		w.inline(v, 1)
 		return w.b
 	}
 	w.block(v, 0, nil)

@@ -53,15 +53,15 @@ func ReadFile(fsys fs.FS, name string, max int64) ([]byte, error) {
 	return data, nil
 }
 
-// tooLargeError says that a file passes a bound.
-type tooLargeError struct{ max int64 }
+// TooLargeError says that a file has more bytes than the bound on it.
+type TooLargeError struct{ Max int64 }
 
-func (e *tooLargeError) Error() string {
-	return fmt.Sprintf("is larger than the bound of %d KiB", e.max>>10)
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("is larger than the bound of %d KiB", e.Max>>10)
 }
 
 func tooLarge(name string, max int64) error {
-	return &fs.PathError{Op: "read", Path: name, Err: &tooLargeError{max: max}}
+	return &fs.PathError{Op: "read", Path: name, Err: &TooLargeError{Max: max}}
 }
 
 // ReadYAML reads one YAML document of a file system; name is also the file of
@@ -84,7 +84,7 @@ func FileFinding(name string, err error) Finding {
 	if errors.As(err, &pe) {
 		f.Message = pe.Err.Error()
 	}
-	var large *tooLargeError
+	var large *TooLargeError
 	switch {
 	case errors.As(err, &large):
 		f.Message, f.Hint = "the file "+large.Error(), "is it the right file? kai reads descriptions, not data"

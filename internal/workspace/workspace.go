@@ -41,7 +41,7 @@ type Workspace struct {
 	friendDirs []string
 
 	mu      sync.Mutex
-	flavors map[string]*loaded[*descriptor.Flavor]
+	flavors map[string]*loadedFlavor
 	friends map[string]*loaded[*descriptor.Friend]
 }
 
@@ -50,6 +50,14 @@ type loaded[T any] struct {
 	once     sync.Once
 	value    T
 	findings source.Findings
+}
+
+// loadedFlavor is a flavor and whether what it extends comes to an end, which
+// has to be known before one waits for another.
+type loadedFlavor struct {
+	loaded[*descriptor.Flavor]
+	lineage sync.Once
+	cycle   source.Findings
 }
 
 var workspaceKeys = []string{"apiVersion", "name", "services", "flavors", "friends", "defaults", "version", "variables", "contexts"}
@@ -236,37 +244,62 @@ func (w *Workspace) Flavor(name *source.Value) (*descriptor.Flavor, source.Findi
 	if findings != nil {
 		return nil, findings
 	}
-	builtIn := fsys != w.FS
-	key := dir
-	if builtIn {
-		key = "built-in " + dir
-	}
+	key := w.flavorKey(fsys, dir)
 	w.mu.Lock()
 	entry := w.flavors[key]
 	if entry == nil {
-		entry = &loaded[*descriptor.Flavor]{}
+		entry = &loadedFlavor{}
 		w.flavors[key] = entry
 	}
 	w.mu.Unlock()
+	entry.lineage.Do(func() { entry.cycle = w.flavorCycle(fsys, dir) })
+	if entry.cycle != nil {
+		return nil, slices.Clone(entry.cycle)
+	}
 	entry.once.Do(func() {
-		entry.value, entry.findings = descriptor.ReadFlavor(fsys, dir, w.Types, func(parent *source.Value) (*descriptor.Flavor, source.Findings) {
-			pfs, pdir, findings := w.findFlavor(parent)
-			if findings == nil && pfs == fsys && pdir == dir {
-				findings.Add("cycle", parent.Origin, "extends", "name another flavor", "the flavor %q extends itself", parent.Str())
+		entry.value, entry.findings = descriptor.ReadFlavor(fsys, dir, fsys != w.FS, w.Types, func(parent *source.Value) (*descriptor.Flavor, source.Findings) {
+			value, findings := w.Flavor(parent)
+			for i := range findings {
+				if findings[i].Origin == parent.Origin {
+					findings[i].Path = "extends"
+				}
 			}
-			if findings != nil {
-				return nil, findings
-			}
-			return w.Flavor(parent)
+			return value, findings
 		})
-		if entry.value != nil {
-			entry.value.BuiltIn = builtIn
-		}
 	})
 	if entry.findings.Err() != nil {
-		return nil, entry.findings
+		return nil, slices.Clone(entry.findings)
 	}
 	return entry.value, nil
+}
+
+func (w *Workspace) flavorKey(fsys fs.FS, dir string) string {
+	if fsys != w.FS {
+		return "built-in " + dir
+	}
+	return dir
+}
+
+// flavorCycle says where what a flavor extends leads back to a flavor that it
+// has passed.
+func (w *Workspace) flavorCycle(fsys fs.FS, dir string) source.Findings {
+	passed := map[string]bool{}
+	for {
+		passed[w.flavorKey(fsys, dir)] = true
+		root, _ := source.ReadYAML(fsys, path.Join(dir, descriptor.FlavorFile))
+		parent := root.Get("extends")
+		if !parent.IsScalar() {
+			return nil
+		}
+		var findings source.Findings
+		if fsys, dir, findings = w.findFlavor(parent); findings != nil {
+			return nil // reading the flavor says so
+		}
+		if passed[w.flavorKey(fsys, dir)] {
+			findings.Add("cycle", parent.Origin, "extends", "name another flavor", "the flavor %q extends itself", parent.Str())
+			return findings
+		}
+	}
 }
 
 func (w *Workspace) findFlavor(name *source.Value) (fs.FS, string, source.Findings) {
@@ -380,7 +413,7 @@ func (w *Workspace) Friend(name *source.Value, library bool) (*descriptor.Friend
 		}
 	})
 	if entry.findings.Err() != nil {
-		return nil, entry.findings
+		return nil, slices.Clone(entry.findings)
 	}
 	return entry.value, nil
 }
@@ -418,7 +451,7 @@ func Library() (*Workspace, error) {
 
 // empty gives a workspace that knows the built-in types alone.
 func empty(fsys fs.FS) (*Workspace, source.Findings) {
-	w := &Workspace{FS: fsys, flavors: map[string]*loaded[*descriptor.Flavor]{}, friends: map[string]*loaded[*descriptor.Friend]{}}
+	w := &Workspace{FS: fsys, flavors: map[string]*loadedFlavor{}, friends: map[string]*loaded[*descriptor.Friend]{}}
 	var findings source.Findings
 	if w.Types, findings = builtIn("types.yaml"); findings != nil {
 		return nil, findings
