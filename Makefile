@@ -27,8 +27,8 @@ test: ## run all tests of the module, with the race detector where there is a C 
 e2e: ## run the end-to-end tests: real releases of Helm, real checkers (the first run builds them)
 	cd e2e && $(GO) test -v -p 1 -count=1 -timeout 30m ./...
 
-bench: ## run the benchmarks (BENCH=regexp picks some)
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+bench: ## run the benchmarks, also against helm, and print a table (BENCH=regexp picks some)
+	cd e2e && $(GO) run ./bench -bench '$(BENCH)'
 
 lint: ## vet, gofmt and staticcheck, for this module and for e2e
 	$(GO) vet ./...

@@ -75,27 +75,36 @@ func printManifests(ctx context.Context, a *app, w *workspaceFlags, f templateFl
 	if err != nil {
 		return err
 	}
+	var releases []build.Release
+	for _, g := range built {
+		releases = append(releases, g.releases...)
+	}
+	results := make([]*render.Result, len(releases))
+	errs := make([]error, len(releases))
+	build.Each(ctx, f.jobs, len(releases), func(i int) {
+		results[i], errs[i] = build.Render(ctx, releases[i], render.Options{
+			Namespace: f.namespace, KubeVersion: f.kubeVersion, APIVersions: f.apiVersions, IsUpgrade: f.isUpgrade,
+			Values: values, IncludeCRDs: f.includeCRDs, NoHooks: f.noHooks,
+		})
+	})
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	var findings source.Findings
 	var out strings.Builder
 	shown := map[string]bool{}
-	for _, g := range built {
-		for _, r := range g.releases {
-			result, err := build.Render(ctx, r, render.Options{
-				Namespace: f.namespace, KubeVersion: f.kubeVersion, APIVersions: f.apiVersions, IsUpgrade: f.isUpgrade,
-				Values: values, IncludeCRDs: f.includeCRDs, NoHooks: f.noHooks,
-			})
-			if err != nil {
-				findings = append(findings, renderFinding(r, err))
+	for i, r := range releases {
+		if errs[i] != nil {
+			findings = append(findings, renderFinding(r, errs[i]))
+			continue
+		}
+		if len(f.showOnly) > 0 {
+			results[i].Manifests = only(results[i].Manifests, f.showOnly, shown)
+			if len(results[i].Manifests) == 0 {
 				continue
 			}
-			if len(f.showOnly) > 0 {
-				result.Manifests = only(result.Manifests, f.showOnly, shown)
-				if len(result.Manifests) == 0 {
-					continue
-				}
-			}
-			out.WriteString(result.Text())
 		}
+		out.WriteString(results[i].Text())
 	}
 	if findings.Err() != nil {
 		return findings.Sorted()

@@ -373,7 +373,7 @@ func (r *run) mounts(s *service, d *definition, where string, findings *source.F
 		if files == nil {
 			continue
 		}
-		if d.file.FS != s.FS {
+		if r.w.IsLibrary(d.file) {
 			findings.Add("unsupported", files.Origin, where+".mounts", "copy the friend into the workspace's folder of friends", "a friend of the library cannot bring files")
 			continue
 		}

@@ -138,7 +138,7 @@ func (cs *Contexts) Chain(names ...string) ([]*Context, source.Findings) {
 		}
 		lists = append(lists, c.order)
 	}
-	order, ok := mergeOrders(append(lists, names))
+	order, ok := mergeOrders(lists, names)
 	if !ok {
 		return nil, source.Findings{outOfOrder(source.Origin{}, cs.path, names)}
 	}
@@ -179,25 +179,45 @@ func (cs *Contexts) linearize(c *Context, trail []string) {
 			ok = false
 			continue
 		}
+		if len(trail) > maxChain {
+			ok = false
+			break
+		}
 		cs.linearize(other, trail)
 		ok = ok && other.order != nil
 		lists = append(lists, other.order)
 	}
 	c.done = true
+	if len(trail) > maxChain || len(c.Extends) > maxChain {
+		cs.broken.Add("limit", c.extends.Origin, here, "write fewer, larger contexts", "the context extends more than the bound of %d others", maxChain)
+		return
+	}
 	if !ok {
 		return
 	}
-	order, ok := mergeOrders(append(lists, c.Extends))
+	order, ok := mergeOrders(lists, c.Extends)
 	if !ok {
 		cs.broken = append(cs.broken, outOfOrder(c.extends.Origin, here, c.Extends))
+		return
+	}
+	if len(order) > maxChain {
+		cs.broken.Add("limit", c.extends.Origin, here, "write fewer, larger contexts", "the context extends more than the bound of %d others", maxChain)
 		return
 	}
 	c.order = append(order, c.Name)
 }
 
-// mergeOrders joins several orders to one that keeps them all.
-func mergeOrders(orders [][]string) (out []string, ok bool) {
+// maxChain bounds the contexts that one extends, by way of others or not.
+const maxChain = 100
+
+// mergeOrders joins the orders of several contexts and the list of these
+// contexts to one order that keeps them all.
+func mergeOrders(orders [][]string, names []string) (out []string, ok bool) {
+	// The later a context stands, the more it has to say; the list of names
+	// only decides where nothing else does.
 	lists := slices.Clone(orders)
+	slices.Reverse(lists)
+	lists = append(lists, names)
 	for {
 		lists = slices.DeleteFunc(lists, func(list []string) bool { return len(list) == 0 })
 		if len(lists) == 0 {
@@ -206,11 +226,12 @@ func mergeOrders(orders [][]string) (out []string, ok bool) {
 		}
 		// From the end: a candidate is what no other list wants to come earlier.
 		next := ""
-		for i := len(lists) - 1; i >= 0 && next == ""; i-- {
-			last := lists[i][len(lists[i])-1]
+		for _, list := range lists {
+			last := list[len(list)-1]
 			blocked := slices.ContainsFunc(lists, func(list []string) bool { return slices.Contains(list[:len(list)-1], last) })
 			if !blocked {
 				next = last
+				break
 			}
 		}
 		if next == "" {

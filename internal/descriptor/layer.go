@@ -15,6 +15,7 @@ type scope struct {
 	findings  *source.Findings
 	stack     []string                 // the instances that are being resolved, TYPE/NAME
 	spent     int                      // values that references have brought in
+	text      int                      // bytes of text with variables in it
 	versioned map[string]*source.Value // what a version file gives, by type/name/field
 }
 
@@ -92,7 +93,7 @@ func (s *scope) value(e Expr, v *source.Value, path string) *source.Value {
 	}
 	fields, structured := s.types.fieldsOf(e)
 	if !structured {
-		v = s.vars.apply(v, path, s.findings)
+		v = s.apply(v, path)
 		if e.base == "object" || e.base == "any" {
 			v = appendKeys(v)
 		}
@@ -117,13 +118,44 @@ func (s *scope) value(e Expr, v *source.Value, path string) *source.Value {
 	return s.mapped(e, fields, v, path)
 }
 
+// apply substitutes the variables in v.
+func (s *scope) apply(v *source.Value, path string) *source.Value {
+	out := s.vars.apply(v, path, s.findings)
+	if out == v || out == nil {
+		return out
+	}
+	before := s.text
+	if s.text += textSize(out); s.text <= maxText {
+		return out
+	}
+	if before <= maxText {
+		return tooMuch(v, path, s.findings)
+	}
+	return v.Break()
+}
+
+// textSize gives the bytes of all text in a value.
+func textSize(v *source.Value) int {
+	if v == nil {
+		return 0
+	}
+	n := len(v.Text)
+	for _, item := range v.Items {
+		n += textSize(item)
+	}
+	for _, f := range v.Fields {
+		n += textSize(f.Value)
+	}
+	return n
+}
+
 // mapped makes a map of a list whose items have names.
 func (s *scope) mapped(e Expr, fields []Field, v *source.Value, path string) *source.Value {
 	out := &source.Value{Kind: source.Map, Origin: v.Origin, Whole: true}
 	folded := map[string]string{}
 	for i, item := range v.Items {
 		here := index(path, i)
-		item = s.vars.apply(item, here, s.findings)
+		item = s.apply(item, here)
 		name := itemName(item)
 		if item.Broken {
 			continue
@@ -162,7 +194,7 @@ func itemName(item *source.Value) string {
 
 // single resolves one value of a structured type: a name, {from: …}, or a map.
 func (s *scope) single(e Expr, fields []Field, v *source.Value, path string) *source.Value {
-	v = s.vars.apply(v, path, s.findings)
+	v = s.apply(v, path)
 	switch {
 	case v.Broken:
 		return nil
@@ -245,7 +277,7 @@ func (s *scope) instance(typ string, fields []Field, name *source.Value, path st
 	}
 	s.stack = append(s.stack, key)
 	defer func() { s.stack = s.stack[:len(s.stack)-1] }()
-	v = s.vars.apply(v, path, s.findings)
+	v = s.apply(v, path)
 	own := withoutKeys(v, "from", find(fields, "name") == nil)
 	out := s.expand(fields, own, Plural(typ)+"."+name.Str())
 	if from := v.Get("from"); from != nil && out != nil {
@@ -290,7 +322,15 @@ func merge(types *Types, fields []Field, lower, upper *source.Value) *source.Val
 }
 
 func mergeValue(types *Types, fields []Field, lower, upper *source.Value) *source.Value {
-	if lower.IsNull() {
+	switch {
+	case lower == nil:
+		return upper
+	case lower.Kind == source.Null && upper != nil && upper.Kind != source.Null:
+		// The null stays in force against what lies still lower.
+		out := *upper
+		out.Whole, out.Append = true, false
+		return &out
+	case lower.Kind == source.Null:
 		return upper
 	}
 	switch {

@@ -364,14 +364,14 @@ func (r *Resolved) substitute(key string, v *source.Value, path string, fs *sour
 	case !mixable[key]:
 		return r.Names.Apply(v, path, fs)
 	}
-	return mapStrings(v, path, func(v *source.Value, path string) *source.Value {
+	return mapStrings(v, path, bounded(fs, func(v *source.Value, path string) *source.Value {
 		parts, out := r.Names.Parts(v, path, fs)
 		if parts != nil {
 			out = source.NewString(v.Origin, v.Text)
 			r.Mixed[out] = parts
 		}
 		return out
-	})
+	}))
 }
 
 // EnvName says whether every Kubernetes takes a name for an environment

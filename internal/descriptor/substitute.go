@@ -94,7 +94,7 @@ const literalHint = "write $${ for the characters ${"
 // apply substitutes the variables in every string of v; what refers to a
 // service's or a friend's outputs stays for later.
 func (vs *Variables) apply(v *source.Value, path string, fs *source.Findings) *source.Value {
-	return mapStrings(v, path, func(v *source.Value, path string) *source.Value {
+	return mapStrings(v, path, bounded(fs, func(v *source.Value, path string) *source.Value {
 		if !strings.Contains(v.Text, "${") {
 			return v
 		}
@@ -131,6 +131,10 @@ func (vs *Variables) apply(v *source.Value, path string, fs *source.Findings) *s
 				return &out
 			}
 			b.WriteString(escape(value.Text))
+			if b.Len() > maxString {
+				tooLong(v, path, fs)
+				return v.Break()
+			}
 		}
 		if !changed {
 			return v
@@ -138,7 +142,15 @@ func (vs *Variables) apply(v *source.Value, path string, fs *source.Findings) *s
 		out := *v
 		out.Text = b.String()
 		return &out
-	})
+	}))
+}
+
+// maxString bounds a text after substitution, in bytes: no object of Kubernetes
+// holds more.
+const maxString = 1 << 20
+
+func tooLong(v *source.Value, path string, fs *source.Findings) {
+	fs.Add("limit", v.Origin, path, "put large texts into files of a mount", "the text is longer than the bound of %d KiB after substitution", maxString>>10)
 }
 
 // again writes a segment as it stood, for the next round of substitution.
@@ -164,6 +176,32 @@ func (vs *Variables) hint(name string) string {
 		return fmt.Sprintf("give the context a file of variables in kai-workspace.yaml, or a default: ${%s:-value}", name)
 	}
 	return source.Nearest(name, sortedKeys(vs.values))
+}
+
+// maxText bounds the text that substitutions bring into one value or one
+// context, in bytes.
+const maxText = 64 << 20
+
+func tooMuch(v *source.Value, path string, fs *source.Findings) *source.Value {
+	fs.Add("limit", v.Origin, path, "substitute in fewer places", "the substituted texts have more than the bound of %d MiB together", maxText>>20)
+	return v.Break()
+}
+
+// bounded lets f make texts until they pass a bound together.
+func bounded(fs *source.Findings, f func(v *source.Value, path string) *source.Value) func(v *source.Value, path string) *source.Value {
+	made := 0
+	return func(v *source.Value, path string) *source.Value {
+		if made > maxText {
+			return v.Break()
+		}
+		out := f(v, path)
+		if out != v && out != nil {
+			if made += len(out.Text); made > maxText {
+				return tooMuch(v, path, fs)
+			}
+		}
+		return out
+	}
 }
 
 // mapStrings rebuilds v with every text value replaced by what f gives.
@@ -375,6 +413,10 @@ func (n Names) Parts(v *source.Value, path string, fs *source.Findings) ([]Part,
 		default:
 			parts = append(parts, Part{Text: value.Text})
 			text.WriteString(value.Text)
+			if text.Len() > maxString {
+				tooLong(v, path, fs)
+				return nil, v.Break()
+			}
 		}
 	}
 	if mixed {
@@ -388,14 +430,14 @@ func (n Names) Parts(v *source.Value, path string, fs *source.Findings) ([]Part,
 // Apply substitutes in every string of v. Where a credential would have to be
 // written as text, that is a finding.
 func (n Names) Apply(v *source.Value, path string, fs *source.Findings) *source.Value {
-	return mapStrings(v, path, func(v *source.Value, path string) *source.Value {
+	return mapStrings(v, path, bounded(fs, func(v *source.Value, path string) *source.Value {
 		parts, out := n.Parts(v, path, fs)
 		if parts != nil {
 			fs.Add("credential", v.Origin, path, "a credential can stand in env, args, commands and files with template: true", "a credential cannot be written here")
 			return v.Break()
 		}
 		return out
-	})
+	}))
 }
 
 // Text substitutes in the text of a file. Credentials are handed to mark, which

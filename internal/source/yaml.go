@@ -334,7 +334,7 @@ func (r *reader) scalar(n *yaml.Node, v *Value) {
 	case tagged && n.Tag == "!!str", !plain && !tagged:
 		v.Kind = String
 	case tagged && !strings.HasPrefix(n.Tag, "!!"), tagged && (n.Tag == "!!binary" || n.Tag == "!!set" || n.Tag == "!!omap"):
-		r.add(n, "yaml", "remove the tag", "the tag %s is not known here", n.Tag)
+		r.add(n, "yaml", "remove the tag", "the tag %q is not known here", n.Tag)
 	default:
 		v.Kind = PlainKind(n.Value)
 	}

@@ -257,7 +257,7 @@ func (w *Workspace) Flavor(name *source.Value) (*descriptor.Flavor, source.Findi
 		return nil, slices.Clone(entry.cycle)
 	}
 	entry.once.Do(func() {
-		entry.value, entry.findings = descriptor.ReadFlavor(fsys, dir, fsys != w.FS, w.Types, func(parent *source.Value) (*descriptor.Flavor, source.Findings) {
+		entry.value, entry.findings = descriptor.ReadFlavor(fsys, dir, fsys == fs.FS(flavors.FS), w.Types, func(parent *source.Value) (*descriptor.Flavor, source.Findings) {
 			value, findings := w.Flavor(parent)
 			for i := range findings {
 				if findings[i].Origin == parent.Origin {
@@ -274,7 +274,7 @@ func (w *Workspace) Flavor(name *source.Value) (*descriptor.Flavor, source.Findi
 }
 
 func (w *Workspace) flavorKey(fsys fs.FS, dir string) string {
-	if fsys != w.FS {
+	if fsys == fs.FS(flavors.FS) {
 		return "built-in " + dir
 	}
 	return dir
@@ -396,7 +396,7 @@ func (w *Workspace) Friend(name *source.Value, library bool) (*descriptor.Friend
 		return nil, findings
 	}
 	key := file
-	if fsys != w.FS {
+	if fsys == fs.FS(friends.FS) {
 		key = "built-in " + file
 	}
 	w.mu.Lock()
