@@ -1,10 +1,16 @@
 package generator
 
 import (
+	"slices"
+	"strings"
+
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/helm-kai/helm-kai/internal/source"
 )
+
+// standardResources are those without a domain that a container may ask for.
+var standardResources = []string{"cpu", "memory", "ephemeral-storage"}
 
 // checkResources holds quantities to Kubernetes' notation, and requests to
 // their limits: the API server refuses a pod that requests more than its limit,
@@ -17,6 +23,10 @@ func (g *generation) checkResources(resources *source.Value, path string) {
 			return
 		}
 		for _, f := range v.Fields {
+			if !strings.Contains(f.Key, "/") && !strings.HasPrefix(f.Key, "hugepages-") && !slices.Contains(standardResources, f.Key) {
+				g.fail("unknown-key", f.Origin, path+"."+kind+"."+f.Key, source.Nearest(f.Key, standardResources), "there is no resource %q", f.Key)
+				continue
+			}
 			q, err := resource.ParseQuantity(f.Value.Str())
 			if err != nil {
 				g.fail("constraint", f.Value.OriginOrNone(), path+"."+kind+"."+f.Key, "write 500m, 2, 128Mi or 1Gi", "%q is no quantity", f.Value.Str())

@@ -21,6 +21,12 @@ func (g *generation) values() *source.Value {
 	if g.in.Resolved.BuiltIn("resources") {
 		g.checkResources(g.fields.Get("resources"), "resources")
 	}
+	for _, path := range [][]string{{"labels"}, {"workload", "labels"}, {"service", "labels"}} {
+		if g.in.Resolved.BuiltIn(path[0]) {
+			g.checkLabels(g.fields.At(path...), strings.Join(path, "."))
+		}
+	}
+	g.checkScaling(g.fields.Get("scaling"))
 	var rest []source.Field
 	for _, f := range g.fields.Fields {
 		builtIn := g.in.Resolved.BuiltIn(f.Key)
@@ -297,6 +303,9 @@ func (e *environment) add(env *source.Value, path string) {
 			e.set(f.Key, &text)
 		case v.Get("secret").IsScalar():
 			onlyKeys(e.g, v, here, "secret", "scope", "app")
+			if key := v.Get("secret"); !strings.HasPrefix(key.Text, "ref+") && !secretKey.MatchString(key.Text) {
+				e.g.fail("constraint", key.Origin, here+".secret", "use letters, digits, ., _ and -, or a reference such as ref+vault://PATH#/KEY", "%q cannot be the key of a secret", key.Text)
+			}
 			e.set(f.Key, source.NewMap(v.Origin, source.Field{Key: "secret", Value: source.NewString(v.Origin, e.g.secrets.key(v))}))
 		case v.Get("valueFrom") != nil && v.Get("valueFrom").Kind == source.Map && len(v.Fields) == 1:
 			onlyKeys(e.g, v.Get("valueFrom"), here+".valueFrom", "fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")

@@ -163,7 +163,11 @@ func checkCharts(ctx context.Context, a *app, f generateFlags, built []generatio
 		fmt.Fprintln(a.stderr, "all charts are fresh")
 		return nil
 	}
-	fmt.Fprintf(a.stderr, "kai: %s stale\n  hint: %s generate\n", count(stale, "chart is", "charts are"), a.as)
+	var contexts []string
+	for _, g := range built {
+		contexts = append(contexts, g.context)
+	}
+	fmt.Fprintf(a.stderr, "kai: %s stale\n  hint: %s generate -c %s\n", count(stale, "chart is", "charts are"), a.as, strings.Join(contexts, ","))
 	return &saidError{exitFailed}
 }
 

@@ -41,7 +41,8 @@ func newInit(a *app) *cobra.Command {
 		Short: "Write a descriptor that works, explained by comments",
 		Long: `Writes kai.yaml, a descriptor with two contexts that generates as it stands. With
 --with-workspace it also writes kai-workspace.yaml and puts the service below
-services/NAME. A file that is there already is never overwritten.`,
+services/NAME. Where kai-workspace.yaml stands already, the descriptor of a further
+service is written there. A file that is there already is never overwritten.`,
 		Example: a.example("init", "init tokend --image registry.example.com/auth/tokend:1.4.2 --port 8080", "init shop-front --with-workspace"),
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -73,6 +74,9 @@ func initialize(a *app, f initFlags, name string) error {
 	if why, ok := descriptor.InvalidName(name); !ok {
 		return fmt.Errorf("%q cannot be the name of a service: %s\n  hint: %s init NAME", name, why, a.as)
 	}
+	if !descriptor.BeginsWithLetter(name) {
+		return fmt.Errorf("%q cannot be the name of a service: it does not begin with a letter\n  hint: %s init NAME", name, a.as)
+	}
 	s, err := parseImage(f.image)
 	if err != nil {
 		return err
@@ -83,6 +87,11 @@ func initialize(a *app, f initFlags, name string) error {
 	s.Name, s.Port = name, f.port
 	files := map[string]string{descriptor.FileName: "init/kai.yaml.tmpl"}
 	order := []string{descriptor.FileName}
+	if _, err := os.Lstat(filepath.Join(f.dir, workspace.FileName)); err == nil && !f.workspace {
+		// A further service of the workspace that is there.
+		service := filepath.Join("services", name, descriptor.FileName)
+		files, order = map[string]string{service: "init/kai.yaml.tmpl"}, []string{service}
+	}
 	if f.workspace {
 		service := filepath.Join("services", name, descriptor.FileName)
 		files = map[string]string{service: "init/kai.yaml.tmpl", workspace.FileName: "init/kai-workspace.yaml.tmpl"}

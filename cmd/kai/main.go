@@ -58,7 +58,7 @@ func calledAs(arg0 string, getenv func(string) string) string {
 	switch {
 	case strings.HasPrefix(strings.TrimSuffix(filepath.Base(arg0), ".exe"), "kubectl-"):
 		return "kubectl kai"
-	case getenv("HELM_PLUGIN_NAME") == "kai":
+	case getenv("HELM_PLUGIN_NAME") == "kai", getenv("HELM_PLUGIN_DIR") != "":
 		return "helm kai"
 	}
 	return "kai"
@@ -155,7 +155,7 @@ func newRoot(a *app) *cobra.Command {
 // example words command lines for --help.
 func (a *app) example(lines ...string) string {
 	for i, line := range lines {
-		lines[i] = "  helm kai " + line
+		lines[i] = "  " + a.as + " " + line
 	}
 	return strings.Join(lines, "\n")
 }

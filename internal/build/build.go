@@ -268,6 +268,9 @@ func (r *run) service(s *service, o Options) (*Release, source.Findings) {
 		f, more := r.friend(s, use)
 		findings = append(findings, more...)
 		if f == nil {
+			// What is wrong with the friend is said already, and what refers to it is
+			// no mistake of its own.
+			names["friends."+use.Name] = nil
 			continue
 		}
 		names["friends."+use.Name] = f.outputs

@@ -164,6 +164,9 @@ func (r *run) define(use descriptor.FriendUse, lineage []string) (*definition, s
 	for library := false; name != nil; {
 		f, findings := r.w.Friend(name, library)
 		if findings.Err() != nil {
+			if r.services[name.Str()] != nil {
+				findings[0].Hint = fmt.Sprintf("%s is a service of the workspace: write {service: %s}", name.Str(), name.Str())
+			}
 			return nil, findings
 		}
 		if slices.Contains(chain, f) {

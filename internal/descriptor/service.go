@@ -214,8 +214,16 @@ func CheckRoot(root *source.Value, fs *source.Findings) bool {
 		fs.Add("name", v.Origin, "name", "use a to z, 0 to 9 and -", "%q cannot be a name: %s", v.Text, why)
 		return false
 	}
+	if !BeginsWithLetter(v.Text) {
+		fs.Add("name", v.Origin, "name", "begin with a letter", "%q cannot be a name: the name of a Service begins with a letter", v.Text)
+		return false
+	}
 	return true
 }
+
+// BeginsWithLetter says whether a name that is valid otherwise can be a
+// Service's: RFC 1035.
+func BeginsWithLetter(name string) bool { return name != "" && name[0] >= 'a' && name[0] <= 'z' }
 
 // Named moves findings about a missing file to where the file is named.
 func Named(findings source.Findings, origin source.Origin, path string) source.Findings {
@@ -261,8 +269,15 @@ func (s *Service) instances(types *Types, versions *source.Value, fs *source.Fin
 			out[typ] = readInstances(list, typ, fs)
 		}
 	}
+	known := []string{"variables"}
+	for _, typ := range listed(types) {
+		known = append(known, Plural(typ))
+	}
+	if versions != nil {
+		UnknownKeys(versions, "", known, fs)
+	}
 	for _, f := range fieldsOrNone(versions) {
-		for typ := range out {
+		for _, typ := range listed(types) {
 			if Plural(typ) != f.Key {
 				continue
 			}

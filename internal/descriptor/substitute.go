@@ -256,7 +256,8 @@ type Part struct {
 	Credential *Credential
 }
 
-// Names resolves what stands between ${ and } in a service's strings.
+// Names resolves what stands between ${ and } in a service's strings. A name
+// whose outputs are nil belongs to a friend that is wrong in itself.
 type Names map[string]*Outputs
 
 // Outputs are what a service gives to those who call it.
@@ -302,7 +303,10 @@ func (n Names) lookup(expr string) (*source.Value, *Credential, string) {
 		name, more, _ := strings.Cut(rest, ".")
 		prefix, rest = "friends."+name, more
 	}
-	o := n[prefix]
+	o, known := n[prefix]
+	if known && o == nil {
+		return &source.Value{Kind: source.String, Broken: true}, nil, ""
+	}
 	if o == nil {
 		if prefix == "service" {
 			return nil, nil, "services share this friend, so it cannot know one of them: give it a value of its own"
@@ -405,6 +409,8 @@ func (n Names) Parts(v *source.Value, path string, fs *source.Findings) ([]Part,
 				hint = literalHint
 			}
 			fs.Add("unknown-output", v.Origin, path, hint, "${%s} is not defined", s.expr)
+			return nil, v.Break()
+		case value.Broken:
 			return nil, v.Break()
 		case len(segments) == 1:
 			out := *value

@@ -16,6 +16,7 @@ type run struct {
 	work     int64
 	printed  int64
 	depth    int
+	nested   int    // calls of tpl inside of one another
 	at       string // FILE:LINE of the template or loop that was entered last
 	includes map[string]int
 	texts    map[string]trees

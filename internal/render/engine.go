@@ -211,12 +211,20 @@ func (e *executor) include(t *template.Template, name string, data any) (string,
 	return out.String(), err
 }
 
+// maxTpl bounds tpl inside of tpl. Each level may copy the templates around it,
+// and repeats all that the levels below say of an error.
+const maxTpl = 100
+
 // tpl is Helm's: a text executed as a template, which sees the templates
 // around it and whose own definitions end with it.
 func (e *executor) tpl(around *template.Template, text string, data any) (string, error) {
 	if !strings.Contains(text, "{{") {
 		return strings.ReplaceAll(text, noValue, ""), nil
 	}
+	if e.run.nested++; e.run.nested > maxTpl {
+		return "", limited("tpl is called inside of tpl more than %d deep (limit depth)", maxTpl)
+	}
+	defer func() { e.run.nested-- }()
 	trees, err := e.parsed(text)
 	if err != nil {
 		return "", fmt.Errorf("cannot parse template %q: %w", text, err)

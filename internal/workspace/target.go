@@ -1,7 +1,6 @@
 package workspace
 
 import (
-	"io/fs"
 	"path"
 	"slices"
 
@@ -75,7 +74,13 @@ func (w *Workspace) Target(name string) (*Target, source.Findings) {
 	var more source.Findings
 	t.Vars, more = descriptor.NewVariables(variables...)
 	findings = append(findings, more...)
-	t.Callers = w.namespaces(cluster)
+	if t.Namespace != "" {
+		t.Callers = []string{t.Namespace}
+	}
+	if !cluster.IsNull() {
+		// Without a cluster nobody knows whether another context is beside this one.
+		t.Callers = w.namespaces(cluster)
+	}
 	return t, findings
 }
 
@@ -229,7 +234,7 @@ func (w *Workspace) VersionFile(t *Target, service string) (*source.Value, sourc
 	if t.Versions == "" {
 		return nil, nil
 	}
-	if _, err := fs.Stat(w.FS, file); err != nil {
+	if !exists(w.FS, file) {
 		return nil, nil
 	}
 	v, findings := source.ReadYAML(w.FS, file)

@@ -351,13 +351,21 @@ func (w *Workspace) FlavorNames() []string {
 	return sorted(names)
 }
 
-// usable gives the names of the flavors that a context may name: not of those
-// that are only there to be extended.
+// usable gives the flavors that a context may name: all but those that are only
+// there to be extended. It reads their files and not the flavors, for it words a
+// hint while one of them is being read.
 func (w *Workspace) usable() []string {
-	return slices.DeleteFunc(w.FlavorNames(), func(name string) bool {
-		f, _ := w.Flavor(source.NewString(source.Origin{}, name))
-		return f == nil || f.Abstract
-	})
+	var names []string
+	for _, name := range w.FlavorNames() {
+		fsys, dir, findings := w.findFlavor(source.NewString(source.Origin{}, name))
+		if findings != nil {
+			continue
+		}
+		if root, _ := source.ReadYAML(fsys, path.Join(dir, descriptor.FlavorFile)); !root.Get("abstract").True() {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func collect(fsys fs.FS, dir string, names map[string]bool) {
