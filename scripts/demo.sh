@@ -22,7 +22,7 @@ done
 cat <<EOT
 
 What they were made from:   $shop/services/*/kai.yaml
-What to try next:           diff -r $out/charts/dev $out/charts/prod
+What to try next:           diff $out/dev.yaml $out/prod.yaml
                             bin/kai template -w $shop -c dev front-end
                             mkdir /tmp/hello && cd /tmp/hello && $PWD/bin/kai init && $PWD/bin/kai generate -c dev
 EOT

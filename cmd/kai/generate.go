@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -154,6 +156,10 @@ func checkCharts(ctx context.Context, a *app, f generateFlags, built []generatio
 				continue
 			}
 			stale++
+			if _, err := os.Lstat(r.Folder); errors.Is(err, fs.ErrNotExist) {
+				fmt.Fprintf(a.stdout, "%s\t%s\n", checkWords[chartdir.KindAdded], r.Folder)
+				continue
+			}
 			for _, c := range r.Changes {
 				fmt.Fprintf(a.stdout, "%s\t%s\n", checkWords[c.Kind], filepath.Join(r.Folder, filepath.FromSlash(c.Path)))
 			}

@@ -129,7 +129,6 @@ func newRoot(a *app) *cobra.Command {
 		Example:           a.example("init", "generate -c dev", "template -c prod carts"),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		Args:              cobra.NoArgs,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: a.as},
 		DisableAutoGenTag: true,

@@ -138,7 +138,11 @@ func (c *checker) value(e Expr, v *source.Value, path string) *source.Value {
 }
 
 func (c *checker) wrong(e Expr, v *source.Value, path string) *source.Value {
-	c.findings.Add("wrong-type", v.Origin, path, "", "expected %s, got %s", e.article(), describe(v))
+	hint := ""
+	if e.base == "object" && v.Kind == source.List {
+		hint = "write KEY: VALUE, without dashes"
+	}
+	c.findings.Add("wrong-type", v.Origin, path, hint, "expected %s, got %s", e.article(), describe(v))
 	return nil
 }
 
