@@ -130,17 +130,17 @@ func parse(r io.Reader) []result {
 	return out
 }
 
-// printTable prints the results, and how the time grows with the number of services: an exponent of 1 is in proportion.
+// printTable prints the results, and how the processors' time grows with the number of services: an exponent of 1 is in proportion.
 func printTable(out io.Writer, results []result) error {
 	fmt.Fprintf(out, "\n%s/%s, %d processors, %s. Times depend on the machine; ratios were measured in turns in one run.\n\n",
 		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "benchmark\tservices\ttime\tcharts/s\toutput MB\tpeak heap MB\tkai s\thelm s\thelm/kai\tgrowth\t")
+	fmt.Fprintln(w, "benchmark\tservices\ttime\tCPU s\tcharts/s\toutput MB\tpeak heap MB\tkai s\thelm s\thelm/kai\tby CPU\tgrowth\t")
 	smallest := map[string]result{}
 	for _, r := range results {
 		growth := ""
-		if first, ok := smallest[r.name]; ok && r.services > first.services {
-			exponent := math.Log(r.values["ns/op"]/first.values["ns/op"]) / math.Log(float64(r.services)/float64(first.services))
+		if first, ok := smallest[r.name]; ok && r.services > first.services && first.cost() > 0 {
+			exponent := math.Log(r.cost()/first.cost()) / math.Log(float64(r.services)/float64(first.services))
 			growth = fmt.Sprintf("n^%.2f", exponent)
 		} else if !ok && r.services > 0 {
 			smallest[r.name] = r
@@ -151,13 +151,20 @@ func printTable(out io.Writer, results []result) error {
 		}
 		time := duration(r.values["ns/op"])
 		if _, ok := r.values["ratio"]; ok { // three runs and their pauses, which mean nothing together
-			time, growth = "", ""
+			time = ""
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.name, services, time,
-			r.show("charts/s"), r.show("MB"), r.show("peak-heap-MB"), r.show("kai-s"), r.show("helm-s"), r.show("ratio"), growth)
+		cpu := ""
+		if ms := r.cost(); ms > 0 {
+			cpu = strconv.FormatFloat(ms/1000, 'g', 3, 64)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.name, services, time, cpu,
+			r.show("charts/s"), r.show("MB"), r.show("peak-heap-MB"), r.show("kai-s"), r.show("helm-s"), r.show("ratio"), r.show("cpu-ratio"), growth)
 	}
 	return w.Flush()
 }
+
+// cost is the time of all processors in milliseconds, which other work beside does not change much.
+func (r result) cost() float64 { return r.values["cpu-ms"] }
 
 func (r result) show(unit string) string {
 	v, ok := r.values[unit]

@@ -78,15 +78,19 @@ func chartsSize(releases []build.Release) int64 {
 }
 
 // measure runs f again and again, and reports what one run makes: charts a
-// second, the size of it, and the highest that the heap was.
+// second, the size of it, the time of all processors, and the highest that the
+// heap was.
 func measure(b *testing.B, f func() (charts int, size int64)) {
 	b.Helper()
 	peak := watchHeap(b)
 	var charts int
 	var size int64
+	start := cpuTime()
 	for b.Loop() {
 		charts, size = f()
 	}
+	cpu := cpuTime() - start
+	b.ReportMetric(cpu.Seconds()*1000/float64(b.N), "cpu-ms")
 	b.ReportMetric(float64(charts)*float64(b.N)/b.Elapsed().Seconds(), "charts/s")
 	b.ReportMetric(float64(size)/1e6, "MB")
 	b.ReportMetric(float64(peak())/1e6, "peak-heap-MB")
