@@ -119,6 +119,9 @@ type Result struct {
 
 // Generate makes a chart. Where findings hold errors, the result is nil.
 func Generate(in Input) (*Result, source.Findings) {
+	if in.Templates == nil {
+		in.Templates = NewTemplates()
+	}
 	g := &generation{in: in, fields: in.Resolved.Fields, files: map[string][]byte{}, secrets: newSecrets(in)}
 	values := g.values()
 	g.flavorFiles()
@@ -161,11 +164,7 @@ func (g *generation) fail(code string, at source.Origin, path, hint, format stri
 
 // flavorFiles copies the flavor's files and the generator's templates.
 func (g *generation) flavorFiles() {
-	shared := g.in.Templates
-	if shared == nil {
-		shared = NewTemplates()
-	}
-	files, findings := shared.of(g.in.Resolved.Flavor)
+	files, findings := g.in.Templates.of(g.in.Resolved.Flavor)
 	g.findings = append(g.findings, findings...)
 	for _, f := range files {
 		g.put(f.Path, f.Data)
@@ -207,7 +206,7 @@ func (g *generation) chartYAML() []byte {
 	chart.Set("type", source.NewString(at, "application"))
 	// unhealthyPodEvictionPolicy is on by default from 1.27, native sidecars from 1.29.
 	kube := ">=1.27.0-0"
-	if len(fieldItems(g.fields.Get("sidecars"))) > 0 {
+	if len(g.fields.Get("sidecars").ItemsOrNone()) > 0 {
 		kube = ">=1.29.0-0"
 	}
 	chart.Set("kubeVersion", source.NewString(at, kube))
@@ -222,13 +221,6 @@ func (g *generation) chartYAML() []byte {
 		chart.Set("dependencies", deps)
 	}
 	return source.AppendYAML(nil, chart, nil)
-}
-
-func fieldItems(v *source.Value) []*source.Value {
-	if v == nil {
-		return nil
-	}
-	return v.Items
 }
 
 func appVersion(image *source.Value) string {

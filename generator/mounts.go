@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -102,7 +103,7 @@ func (g *generation) volumes() *source.Value {
 			g.define(f.Key, f.Value, f.Value, "volumes."+f.Key)
 		}
 	}
-	for _, name := range slices.Sorted(keysOf(g.mounts.wanted)) {
+	for _, name := range slices.Sorted(maps.Keys(g.mounts.wanted)) {
 		if _, ok := g.mounts.volumes[name]; !ok {
 			g.fail("required", g.mounts.wanted[name], "mounts."+name, "write files: […] or volume: {emptyDir: {}}", "the mount says neither files nor volume")
 		}
@@ -116,16 +117,6 @@ func (g *generation) volumes() *source.Value {
 		out.Set(name, g.mounts.volumes[name])
 	}
 	return out
-}
-
-func keysOf[V any](m map[string]V) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 // fileVolume reads the files of a mount and defines a volume of them: a

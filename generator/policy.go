@@ -3,6 +3,7 @@ package generator
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path"
 	"slices"
@@ -94,7 +95,7 @@ func (g *generation) networkPolicy() *source.Value {
 			egress.Items = append(egress.Items, friendEgress(f))
 		}
 	}
-	for i, item := range fieldItems(g.fields.Get("egress")) {
+	for i, item := range g.fields.Get("egress").ItemsOrNone() {
 		if e := g.egress(item, fmt.Sprintf("egress[%d]", i)); e != nil {
 			egress.Items = append(egress.Items, e)
 		}
@@ -111,7 +112,7 @@ func (g *generation) doors() []*source.Value {
 	if g.exposed.Get("ingress") != nil {
 		out = append(out, g.in.Ingress)
 	}
-	return append(out, fieldItems(g.exposed.At("gateway", "parentRefs"))...)
+	return append(out, g.exposed.At("gateway", "parentRefs").ItemsOrNone()...)
 }
 
 func friendEgress(f Friend) *source.Value {
@@ -130,7 +131,7 @@ func friendEgress(f Friend) *source.Value {
 			e.Set("namespace", source.NewString(at, f.Namespace))
 		}
 		labels := source.NewMap(at)
-		for _, key := range slices.Sorted(keysOf(f.PodLabels)) {
+		for _, key := range slices.Sorted(maps.Keys(f.PodLabels)) {
 			labels.Set(key, source.NewString(at, f.PodLabels[key]))
 		}
 		e.Set("podLabels", labels)
@@ -192,7 +193,7 @@ func (g *generation) egress(item *source.Value, path string) *source.Value {
 	}
 	if ports != nil {
 		list := source.NewList(at)
-		for _, p := range fieldItems(ports) {
+		for _, p := range ports.ItemsOrNone() {
 			if n, ok := p.Int(); !ok || n < 1 || n > 65535 {
 				g.fail("wrong-type", p.Origin, path+".ports", "write ports: [443]", "a port is a number from 1 to 65535")
 				continue
@@ -210,7 +211,7 @@ func (g *generation) egress(item *source.Value, path string) *source.Value {
 func (g *generation) objects() *source.Value {
 	out := source.NewList(source.Origin{})
 	seen, taken := map[string]bool{}, map[string]bool{} // files, and their paths in the chart in lower case
-	for i, item := range fieldItems(g.fields.Get("objects")) {
+	for i, item := range g.fields.Get("objects").ItemsOrNone() {
 		here := fmt.Sprintf("objects[%d]", i)
 		file, substitute := item, false
 		if item.Kind == source.Map {

@@ -34,7 +34,7 @@ func (g *generation) readRoutes() {
 		if !g.in.Resolved.BuiltIn(key) {
 			continue
 		}
-		for i, c := range fieldItems(g.fields.Get(key)) {
+		for i, c := range g.fields.Get(key).ItemsOrNone() {
 			g.addRoutes(c.Get("routes"), fmt.Sprintf("%s[%d].routes", key, i), c.Get("name").Str())
 		}
 	}
@@ -96,7 +96,7 @@ func (g *generation) addRoutes(routes *source.Value, path, container string) {
 		if t := v.Get("type").Str(); t != "" {
 			r.kind = t
 		}
-		r.exposed = v.Has("hostname") || len(fieldItems(v.Get("paths"))) > 0
+		r.exposed = v.Has("hostname") || len(v.Get("paths").ItemsOrNone()) > 0
 		if r.exposed && r.port == 0 {
 			g.fail("required", v.Origin, r.path+".port", "write port: 80", "a route with a hostname or paths needs a port")
 		}

@@ -23,10 +23,7 @@ func (g *generation) schema(values *source.Value) []byte {
 		}
 	}
 	write := func() (*schemaText, error) { return outputSchema(g.in.Resolved.Flavor.Name, types, fields, more) }
-	if g.in.Templates != nil {
-		write = g.in.Templates.schema(g.in.Resolved.Types, schemaKey(g.in.Resolved.Flavor.Name, fields, more), write)
-	}
-	text, err := write()
+	text, err := g.in.Templates.schema(g.in.Resolved.Types, schemaKey(g.in.Resolved.Flavor.Name, fields, more), write)()
 	if err != nil {
 		g.fail("internal", source.Origin{}, "", "", "%s", err)
 		return nil

@@ -218,14 +218,14 @@ func (g *generation) command(c *source.Value, path string, env *environment, out
 			return
 		}
 		interpreter := c.Get("interpreter")
-		if len(fieldItems(interpreter)) == 0 {
+		if len(interpreter.ItemsOrNone()) == 0 {
 			g.fail("required", c.Origin, path+".interpreter", "write interpreter: [sh, -c]", "a script needs an interpreter")
 			return
 		}
 		command := interpreter.Shallow()
 		command.Items = append(command.Items, source.NewString(name.Origin, literalExpansion(string(data))))
 		out.Set("command", command)
-	case c.Get("type").Str() == "executable" && len(fieldItems(c.Get("command"))) == 0:
+	case c.Get("type").Str() == "executable" && len(c.Get("command").ItemsOrNone()) == 0:
 		g.fail("required", c.Origin, path+".command", "write command: [/program]", "an executable needs a command")
 	case c.Has("command"):
 		out.Set("command", g.arguments(c.Get("command"), path+".command", env))

@@ -221,23 +221,16 @@ func (r *run) offers(s *service, findings *source.Findings) {
 	}
 	names := descriptor.Names{"service": s.outputs, "self": s.outputs}
 	s.outputs.Config = configOf(r.target.Vars, s.Offers.Get("config"), "offers.config", s.outputs, names, findings)
-	for _, f := range mapFields(s.Offers.Get("credentials")) {
+	for _, f := range s.Offers.Get("credentials").FieldsOrNone() {
 		s.outputs.Credentials[f.Key] = descriptor.Credential{Key: f.Key}
 	}
-}
-
-func mapFields(v *source.Value) []source.Field {
-	if v == nil {
-		return nil
-	}
-	return v.Fields
 }
 
 // configOf substitutes in a friend's config, each entry seeing those before it.
 func configOf(vars *descriptor.Variables, config *source.Value, path string, self *descriptor.Outputs, names descriptor.Names, findings *source.Findings) *source.Value {
 	out := source.NewMap(config.OriginOrNone())
 	self.Config = out
-	for _, f := range mapFields(config) {
+	for _, f := range config.FieldsOrNone() {
 		if f.Value.IsNull() {
 			continue
 		}
@@ -258,7 +251,7 @@ func (r *run) service(s *service, o Options) (*Release, source.Findings) {
 		Name: s.app(), Kind: KindService, Context: r.target.Context, Namespace: r.target.Namespace,
 		Labels: map[string]string{"name": s.Name, "kind": KindService, "flavor": s.folded.Flavor.Name, "context": r.target.Context},
 	}
-	for _, f := range mapFields(s.folded.Field("labels")) {
+	for _, f := range s.folded.Field("labels").FieldsOrNone() {
 		release.Labels[f.Key] = f.Value.Str()
 	}
 	names := descriptor.Names{"service": s.outputs}
@@ -285,7 +278,7 @@ func (r *run) service(s *service, o Options) (*Release, source.Findings) {
 	}
 	slices.Sort(release.Needs)
 	release.Needs = slices.Compact(release.Needs)
-	if len(mapFields(s.Offers.Get("credentials"))) > 0 {
+	if len(s.Offers.Get("credentials").FieldsOrNone()) > 0 {
 		in.Friends = append(in.Friends, generator.Friend{
 			Name: s.Name, Secret: generator.ObjectName(s.app(), "credentials"), Owned: true,
 			Keys: secretKeys(s.Offers.Get("credentials")),
@@ -329,7 +322,7 @@ func (r *run) input(name, version, description string) generator.Input {
 // secretKeys lists the keys of a friend's credentials that are secrets.
 func secretKeys(credentials *source.Value) []generator.SecretKey {
 	var keys []generator.SecretKey
-	for _, f := range mapFields(credentials) {
+	for _, f := range credentials.FieldsOrNone() {
 		if f.Value.Get("secret").IsScalar() {
 			keys = append(keys, generator.SecretKey{Key: f.Key, Reference: f.Value})
 		}
@@ -352,7 +345,7 @@ func newLayer(s *service) *layer {
 // add takes over a friend's env and mounts. Two friends may not give one name,
 // unless the context itself decides.
 func (l *layer) add(use descriptor.FriendUse, f *friend, findings *source.Findings) {
-	for _, v := range mapFields(f.env) {
+	for _, v := range f.env.FieldsOrNone() {
 		if other, ok := l.giver[v.Key]; ok && !l.s.folded.Sets(v.Key) {
 			findings.Add("env-conflict", use.Origin, "friends."+use.Name+".env."+v.Key, "name it otherwise: {from: …, env: {…}}", "the friends %s and %s both give %s", other, use.Name, v.Key)
 			continue
@@ -432,7 +425,7 @@ func (r *run) unusedDefaults(chosen []*service) source.Findings {
 		if i == 0 {
 			where = "defaults."
 		}
-		for _, f := range mapFields(layer) {
+		for _, f := range layer.FieldsOrNone() {
 			key := strings.TrimSuffix(f.Key, "+")
 			if !known[key] {
 				names := make([]string, 0, len(known))

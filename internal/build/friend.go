@@ -314,7 +314,7 @@ func (r *run) offer(s *service, use descriptor.FriendUse, d *definition, p place
 	}
 	configOf(r.target.Vars, d.fields.Get("config"), where+".config", self, o.names, &findings)
 	self.Plain = source.NewMap(source.Origin{})
-	for _, f := range mapFields(d.fields.Get("credentials")) {
+	for _, f := range d.fields.Get("credentials").FieldsOrNone() {
 		switch {
 		case f.Value.Get("secret").IsScalar():
 			self.Credentials[f.Key] = descriptor.Credential{Key: f.Key}
@@ -357,7 +357,7 @@ func (r *run) podLabels(d *definition, object string, names descriptor.Names, fi
 		return map[string]string{"app.kubernetes.io/name": object}
 	}
 	out := map[string]string{}
-	for _, f := range mapFields(names.Apply(labels, "podLabels", findings)) {
+	for _, f := range names.Apply(labels, "podLabels", findings).FieldsOrNone() {
 		out[f.Key] = f.Value.Str()
 	}
 	return out

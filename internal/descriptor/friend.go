@@ -2,7 +2,6 @@ package descriptor
 
 import (
 	"io/fs"
-	"path"
 
 	"github.com/helm-kai/helm-kai/internal/source"
 )
@@ -61,9 +60,6 @@ func ReadFriend(fsys fs.FS, file string) (*Friend, source.Findings) {
 	}
 	return f, findings
 }
-
-// Dir gives the folder that the friend's paths are relative to.
-func (f *Friend) Dir() string { return path.Dir(f.File) }
 
 // From gives the name of the friend that this one is made from, or nil.
 func (f *Friend) From() *source.Value { return f.root.Get("from") }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-
-	"github.com/helm-kai/helm-kai/internal/source"
 )
 
 func join(path, key string) string {
@@ -19,13 +17,6 @@ func join(path, key string) string {
 func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
-
-func fieldsOrNone(v *source.Value) []source.Field {
-	if v == nil {
-		return nil
-	}
-	return v.Fields
-}
 
 // Index gives the path of a list's item.
 func Index(path string, i int) string { return index(path, i) }

@@ -231,7 +231,7 @@ func (f *Folded) merged(friends *source.Value) *source.Value {
 	// A context's list of mounts replaces the defaults', not what friends need.
 	all := mounts.Shallow()
 	all.Whole = true
-	for _, own := range fieldsOrNone(v.Get("mounts")) {
+	for _, own := range v.Get("mounts").FieldsOrNone() {
 		all.Set(own.Key, own.Value)
 	}
 	v = v.Shallow()
@@ -254,7 +254,7 @@ func (f *Folded) Outputs(name, namespace string, names Names) (*Outputs, source.
 			return
 		}
 		checked := c.value(field.Expr, names.Apply(portsOnly(routes), path, &findings), path)
-		for _, r := range fieldsOrNone(checked) {
+		for _, r := range checked.FieldsOrNone() {
 			o.Routes = append(o.Routes, routePorts(r.Key, r.Value))
 		}
 	}

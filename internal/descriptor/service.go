@@ -143,7 +143,7 @@ var wayOut = map[source.Kind]string{
 
 // checkCredentials holds credentials to their forms: text, or {secret: …}.
 func checkCredentials(v *source.Value, path string, fs *source.Findings) {
-	for _, f := range fieldsOrNone(v) {
+	for _, f := range v.FieldsOrNone() {
 		here := join(path, f.Key)
 		switch {
 		case f.Value.IsNull() || f.Value.IsScalar():
@@ -276,7 +276,7 @@ func (s *Service) instances(types *Types, versions *source.Value, fs *source.Fin
 	if versions != nil {
 		UnknownKeys(versions, "", known, fs)
 	}
-	for _, f := range fieldsOrNone(versions) {
+	for _, f := range versions.FieldsOrNone() {
 		for _, typ := range listed(types) {
 			if Plural(typ) != f.Key {
 				continue
@@ -388,7 +388,7 @@ type usage struct {
 }
 
 func (u *usage) fields(fields []Field, v *source.Value) {
-	for _, f := range fieldsOrNone(v) {
+	for _, f := range v.FieldsOrNone() {
 		if field := find(fields, strings.TrimSuffix(f.Key, "+")); field != nil {
 			u.value(field.Expr, f.Value)
 		}

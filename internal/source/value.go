@@ -276,3 +276,19 @@ func (v *Value) OriginOrNone() Origin {
 	}
 	return v.Origin
 }
+
+// FieldsOrNone gives the fields of a map, or none where v is missing.
+func (v *Value) FieldsOrNone() []Field {
+	if v == nil {
+		return nil
+	}
+	return v.Fields
+}
+
+// ItemsOrNone gives the items of a list, or none where v is missing.
+func (v *Value) ItemsOrNone() []*Value {
+	if v == nil {
+		return nil
+	}
+	return v.Items
+}

@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"maps"
 	"path"
 	"slices"
 
@@ -219,7 +220,7 @@ func (w *Workspace) namespaces(cluster *source.Value) []string {
 			seen[namespace.Str()] = true
 		}
 	}
-	return sorted(seen)
+	return slices.Sorted(maps.Keys(seen))
 }
 
 // Selects says whether a service belongs to the context.

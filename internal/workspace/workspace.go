@@ -5,6 +5,7 @@ package workspace
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -168,7 +169,7 @@ func (w *Workspace) readServices(findings *source.Findings) {
 		}
 	}
 	names := map[string]*descriptor.Service{}
-	for _, file := range sorted(files) {
+	for _, file := range slices.Sorted(maps.Keys(files)) {
 		s, more := descriptor.ReadService(w.FS, file, w.Types)
 		*findings = append(*findings, more...)
 		if s == nil {
@@ -183,15 +184,6 @@ func (w *Workspace) readServices(findings *source.Findings) {
 		w.Services = append(w.Services, s)
 	}
 	slices.SortFunc(w.Services, func(a, b *descriptor.Service) int { return strings.Compare(a.Name, b.Name) })
-}
-
-func sorted[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // Service gives a service by name, or nil.
@@ -348,7 +340,7 @@ func (w *Workspace) FlavorNames() []string {
 		collect(w.FS, dir, names)
 	}
 	collect(flavors.FS, ".", names)
-	return sorted(names)
+	return slices.Sorted(maps.Keys(names))
 }
 
 // usable gives the flavors that a context may name: all but those that are only

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/helm-kai/helm-kai/internal/source"
 )
@@ -45,4 +46,33 @@ func (g *generation) checkResources(resources *source.Value, path string) {
 		g.fail("constraint", f.Value.Origin, path+".requests."+f.Key, "raise limits."+f.Key+" as well, or take it away with null",
 			"the request %s is more than the limit %s of %s", f.Value.Str(), at.Str(), at.Origin)
 	})
+}
+
+// checkLabels holds labels to what Kubernetes takes for keys and values.
+func (g *generation) checkLabels(labels *source.Value, path string) {
+	if labels == nil || labels.Kind != source.Map {
+		return
+	}
+	for _, f := range labels.Fields {
+		here := path + "." + f.Key
+		if errs := validation.IsQualifiedName(f.Key); len(errs) > 0 {
+			g.fail("constraint", f.Origin, here, errs[0], "%q cannot be the key of a label", f.Key)
+		}
+		if !f.Value.IsScalar() {
+			g.fail("wrong-type", f.Value.OriginOrNone(), here, "", "expected text, got %s", f.Value.Kind)
+			continue
+		}
+		if errs := validation.IsValidLabelValue(f.Value.Text); len(errs) > 0 {
+			g.fail("constraint", f.Value.Origin, here, errs[0], "%q cannot be the value of a label", f.Value.Text)
+		}
+	}
+}
+
+// checkScaling finds bounds that exclude one another.
+func (g *generation) checkScaling(scaling *source.Value) {
+	least, ok := scaling.Get("minReplicas").Int()
+	most, both := scaling.Get("maxReplicas").Int()
+	if ok && both && least > most {
+		g.fail("constraint", scaling.Get("minReplicas").Origin, "scaling.minReplicas", "raise maxReplicas", "the fewest pods, %d, are more than the most, %d", least, most)
+	}
 }
