@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"regexp"
 	"strings"
+
+	"github.com/helm-kai/helm-kai/internal/descriptor"
 )
 
 // Shorten gives a name of at most limit characters. One that is too long keeps
@@ -23,13 +25,8 @@ const maxName = 63
 // ObjectName joins parts to the name of an object.
 func ObjectName(parts ...string) string { return Shorten(strings.Join(parts, "-"), maxName) }
 
-// maxApp is the longest name that a release and its workload can have: Helm
-// takes 53 characters, and to the name of a StatefulSet or a CronJob Kubernetes
-// adds up to 11 more in a label.
-const maxApp = 52
-
 // AppName joins parts to the name of a release, its chart and its workload.
-func AppName(parts ...string) string { return Shorten(strings.Join(parts, "-"), maxApp) }
+func AppName(parts ...string) string { return Shorten(strings.Join(parts, "-"), descriptor.MaxApp) }
 
 // serviceName gives the name of a Service of its own for a route.
 func serviceName(app, route string) string {

@@ -85,16 +85,15 @@ func initialize(a *app, f initFlags, name string) error {
 		return fmt.Errorf("--port %d: a port is a number from 1 to 65535", f.port)
 	}
 	s.Name, s.Port = name, f.port
-	files := map[string]string{descriptor.FileName: "init/kai.yaml.tmpl"}
-	order := []string{descriptor.FileName}
-	if _, err := os.Lstat(filepath.Join(f.dir, workspace.FileName)); err == nil && !f.workspace {
-		// A further service of the workspace that is there.
-		service := filepath.Join("services", name, descriptor.FileName)
-		files, order = map[string]string{service: "init/kai.yaml.tmpl"}, []string{service}
+	service := descriptor.FileName
+	_, none := os.Lstat(filepath.Join(f.dir, workspace.FileName))
+	if none == nil || f.workspace {
+		service = filepath.Join("services", name, descriptor.FileName)
 	}
+	files := map[string]string{service: "init/kai.yaml.tmpl"}
+	order := []string{service}
 	if f.workspace {
-		service := filepath.Join("services", name, descriptor.FileName)
-		files = map[string]string{service: "init/kai.yaml.tmpl", workspace.FileName: "init/kai-workspace.yaml.tmpl"}
+		files[workspace.FileName] = "init/kai-workspace.yaml.tmpl"
 		order = []string{workspace.FileName, service}
 	}
 	content := map[string][]byte{}

@@ -221,6 +221,11 @@ func CheckRoot(root *source.Value, fs *source.Findings) bool {
 	return true
 }
 
+// MaxApp is the longest name that a release and its workload can have: Helm
+// takes 53 characters, and to the name of a StatefulSet or a CronJob Kubernetes
+// adds up to 11 more in a label.
+const MaxApp = 52
+
 // BeginsWithLetter says whether a name that is valid otherwise can be a
 // Service's: RFC 1035.
 func BeginsWithLetter(name string) bool { return name != "" && name[0] >= 'a' && name[0] <= 'z' }

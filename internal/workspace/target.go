@@ -131,8 +131,8 @@ func (t *Target) apply(w *Workspace, c *descriptor.Context, variables *[]*source
 				if release := item.Get("release"); release.IsScalar() {
 					if why, ok := descriptor.InvalidName(release.Text); !ok {
 						findings.Add("name", release.Origin, descriptor.Index(here+".dependencies", i)+".release", "use a to z, 0 to 9 and -", "%q cannot be a release: %s", release.Text, why)
-					} else if len(release.Text) > 52 {
-						findings.Add("name", release.Origin, descriptor.Index(here+".dependencies", i)+".release", "choose a shorter one", "%q cannot be a release: it has more than 52 characters", release.Text)
+					} else if len(release.Text) > descriptor.MaxApp {
+						findings.Add("name", release.Origin, descriptor.Index(here+".dependencies", i)+".release", "choose a shorter one", "%q cannot be a release: it has more than %d characters", release.Text, descriptor.MaxApp)
 					}
 				}
 				d := Dependency{Name: item.Get("name").Str(), Release: item.Get("release").Str(), Context: item.Get("context").Str(), Namespace: item.Get("namespace").Str()}
