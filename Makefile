@@ -24,8 +24,8 @@ test: ## run all tests of the module, with the race detector where there is a C 
 	fi
 
 # -v with -p 1 shows at once what is going on, such as the builds of a first run.
-e2e: ## run the end-to-end tests: real releases of Helm, real checkers (the first run builds them)
-	cd e2e && $(GO) test -v -p 1 -count=1 -timeout 30m ./...
+e2e: ## run the end-to-end tests: real releases of Helm, real checkers, a real control plane (the first run builds them)
+	cd e2e && $(GO) test -v -p 1 -count=1 -timeout 60m ./...
 
 bench: ## run the benchmarks, also against helm, and print a table (BENCH=regexp picks some)
 	cd e2e && $(GO) run ./bench -bench '$(BENCH)'

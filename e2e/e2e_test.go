@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,10 +40,7 @@ func root(t *testing.T) string {
 
 func cache(t *testing.T) tools.Cache {
 	t.Helper()
-	return tools.Cache{
-		Dir: filepath.Join(root(t), ".cache", "e2e", "bin"),
-		Log: func(format string, args ...any) { fmt.Fprintf(os.Stderr, "e2e: "+format+"\n", args...) },
-	}
+	return tools.CheckoutCache(root(t))
 }
 
 // tool gives the path of a tool's binary.

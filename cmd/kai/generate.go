@@ -14,6 +14,7 @@ import (
 	"github.com/helm-kai/helm-kai/internal/build"
 	"github.com/helm-kai/helm-kai/internal/chartdir"
 	"github.com/helm-kai/helm-kai/internal/source"
+	"github.com/helm-kai/helm-kai/internal/workspace"
 )
 
 type generateFlags struct {
@@ -93,6 +94,11 @@ func buildContexts(ctx context.Context, a *app, w *workspaceFlags, s selection, 
 		}
 		return nil, "", err
 	}
+	return buildIn(ctx, a, ws, dir, findings, contexts, s, services, jobs)
+}
+
+// buildIn makes the charts of some contexts of a workspace that is open.
+func buildIn(ctx context.Context, a *app, ws *workspace.Workspace, dir string, findings source.Findings, contexts []string, s selection, services []string, jobs int) ([]generation, string, error) {
 	match, err := s.matcher(services)
 	if err != nil {
 		return nil, "", err
@@ -116,10 +122,14 @@ func buildContexts(ctx context.Context, a *app, w *workspaceFlags, s selection, 
 	}
 	for _, name := range services {
 		if !found[name] {
-			return nil, "", fmt.Errorf("there is no service %q in the context %s\n  hint: %s", name, strings.Join(contexts, ", "), source.Nearest(name, ws.ServiceNames()))
+			return nil, "", noService(name, strings.Join(contexts, ", "), ws.ServiceNames())
 		}
 	}
 	return built, dir, nil
+}
+
+func noService(name, contexts string, known []string) error {
+	return fmt.Errorf("there is no service %q in the context %s\n  hint: %s", name, contexts, source.Nearest(name, known))
 }
 
 func printCharts(a *app, built []generation) {

@@ -22,11 +22,11 @@ import (
 // version is set by the linker; plugin.yaml is the one place that states it.
 var version string
 
-// Exit codes. 2 is kept for changes that were asked for with
-// --detailed-exitcode.
+// Exit codes.
 const (
 	exitDone        = 0
 	exitFailed      = 1
+	exitChanges     = 2 // found, and asked for with --detailed-exitcode
 	exitInterrupted = 130
 )
 
@@ -87,11 +87,11 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &said) && ctx.Err() == nil:
+		return said.code
 	case ctx.Err() != nil:
 		fmt.Fprintln(a.stderr, "kai: interrupted")
 		return exitInterrupted
-	case errors.As(err, &said):
-		return said.code
 	}
 	fmt.Fprintln(a.stderr, a.word(err))
 	return exitFailed
@@ -118,7 +118,7 @@ A descriptor (kai.yaml) says what a service is. Its contexts (dev, prod, …) ch
 among named pieces, the way kubeconfig does. A flavor turns it into a chart; friends
 are the services that it talks to.
 
-Exit codes: 0 done, 1 failed, 130 interrupted.`
+Exit codes: 0 done, 1 failed, 2 changes found (diff --detailed-exitcode), 130 interrupted.`
 
 // newRoot makes the command tree. Commands are named here and nowhere else.
 func newRoot(a *app) *cobra.Command {
@@ -139,6 +139,15 @@ func newRoot(a *app) *cobra.Command {
 		newInit(a),
 		newGenerate(a, w),
 		newTemplate(a, w),
+		newDiff(a, w),
+		newInstall(a, w),
+		newVerify(a, w),
+		newStatus(a, w),
+		newHistory(a, w),
+		newList(a, w),
+		newRollback(a, w),
+		newUninstall(a, w),
+		newValues(a, w),
 		newSchema(a, w),
 		newFlavors(a, w),
 		newFriends(a, w),

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"strings"
 
@@ -18,11 +16,8 @@ import (
 
 type templateFlags struct {
 	selection
+	chartValues
 	namespace   string
-	values      []string
-	set         []string
-	setString   []string
-	setFile     []string
 	showOnly    []string
 	kubeVersion string
 	apiVersions []string
@@ -49,13 +44,10 @@ chart's own.`,
 			return printManifests(cmd.Context(), a, w, f, args)
 		},
 	}
-	f.addFlags(cmd, w)
+	f.selection.addFlags(cmd, w)
 	flags := cmd.Flags()
 	flags.StringVarP(&f.namespace, "namespace", "n", a.getenv("HELM_NAMESPACE"), "namespace, where the workspace gives none")
-	flags.StringArrayVarP(&f.values, "values", "f", nil, "file of chart values, - for standard input (several are laid over one another)")
-	flags.StringArrayVar(&f.set, "set", nil, "chart value: KEY=VALUE")
-	flags.StringArrayVar(&f.setString, "set-string", nil, "chart value that is text: KEY=VALUE")
-	flags.StringArrayVar(&f.setFile, "set-file", nil, "chart value from a file: KEY=PATH")
+	f.chartValues.addFlags(cmd)
 	flags.StringArrayVarP(&f.showOnly, "show-only", "s", nil, "only the manifests of this template, such as templates/deployment.yaml")
 	flags.StringVar(&f.kubeVersion, "kube-version", "", "version of Kubernetes that the charts are rendered for")
 	flags.StringSliceVarP(&f.apiVersions, "api-versions", "a", nil, "API versions that the cluster has")
@@ -67,7 +59,7 @@ chart's own.`,
 }
 
 func printManifests(ctx context.Context, a *app, w *workspaceFlags, f templateFlags, services []string) error {
-	values, err := userValues(a, f)
+	values, err := f.chartValues.read(a)
 	if err != nil {
 		return err
 	}
@@ -95,7 +87,7 @@ func printManifests(ctx context.Context, a *app, w *workspaceFlags, f templateFl
 	shown := map[string]bool{}
 	for i, r := range releases {
 		if errs[i] != nil {
-			findings = append(findings, renderFinding(r, errs[i]))
+			findings = append(findings, build.Finding(r, errs[i]))
 			continue
 		}
 		if len(f.showOnly) > 0 {
@@ -118,18 +110,6 @@ func printManifests(ctx context.Context, a *app, w *workspaceFlags, f templateFl
 	return err
 }
 
-// renderFinding says which release does not render.
-func renderFinding(r build.Release, err error) source.Finding {
-	var positioned *render.Error
-	if errors.As(err, &positioned) {
-		f := positioned.Finding()
-		f.Path = strings.TrimSuffix(r.Context+"/"+r.Name+": "+f.Path, ": ")
-		f.Origin.File = r.Source(f.Origin.File)
-		return f
-	}
-	return source.Finding{Path: r.Context + "/" + r.Name, Message: err.Error(), Code: "render"}
-}
-
 // only keeps the manifests of some templates, and notes which were there.
 func only(manifests []render.Manifest, templates []string, shown map[string]bool) []render.Manifest {
 	var kept []render.Manifest
@@ -144,20 +124,4 @@ func only(manifests []render.Manifest, templates []string, shown map[string]bool
 		}
 	}
 	return kept
-}
-
-func userValues(a *app, f templateFlags) (map[string]any, error) {
-	u := render.UserValues{Set: f.set, SetString: f.setString, SetFile: f.setFile, ReadFile: os.ReadFile}
-	for _, name := range f.values {
-		read := func() ([]byte, error) { return os.ReadFile(name) }
-		if name == "-" {
-			read = func() ([]byte, error) { return io.ReadAll(a.stdin) }
-		}
-		data, err := read()
-		if err != nil {
-			return nil, fmt.Errorf("--values: %w", err)
-		}
-		u.Files = append(u.Files, render.ValuesFile{Name: name, Data: data})
-	}
-	return u.Merge()
 }

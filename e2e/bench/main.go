@@ -1,7 +1,9 @@
 //go:build unix
 
-// Bench runs the benchmarks of kai's module, with a Helm to set kai against, and prints what they measured as a table.
-// The Helm is the one that $HELM names, or else the end-to-end tests' own, built when it is first wanted.
+// Bench runs the benchmarks of kai's module, with a Helm to set kai against, and prints what they measured as a table. Those
+// whose names start with Releases are its own: they set kai against Helm, a loop over Helm's SDK and, where $HELMFILE names
+// one, helmfile, on a control plane of their own. Helm is the one that $HELM names, or else the end-to-end tests' own. What
+// is missing is built when it is first wanted.
 package main
 
 import (
@@ -28,17 +30,22 @@ import (
 func main() {
 	which := flag.String("bench", ".", "benchmarks to run, as go test takes them")
 	root := flag.String("root", "..", "folder of kai's module")
+	times := flag.Int("times", 3, "how often each benchmark of releases is repeated; the short ones more often")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *root, *which, os.Stdout); err != nil {
+	if err := run(ctx, *root, *which, *times, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, root, which string, out io.Writer) error {
+func run(ctx context.Context, root, which string, times int, out io.Writer) error {
 	root, err := filepath.Abs(root)
+	if err != nil {
+		return err
+	}
+	match, err := regexp.Compile(which)
 	if err != nil {
 		return err
 	}
@@ -47,6 +54,23 @@ func run(ctx context.Context, root, which string, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "Helm: %s\n", helm)
+	// What can only be the name of a benchmark of releases needs no search in all packages.
+	if !strings.HasPrefix(which, ofReleases) {
+		if err := packages(ctx, root, which, helm, out); err != nil {
+			return err
+		}
+	}
+	if which != "." && !strings.Contains(which, ofReleases) {
+		return nil
+	}
+	return releases(ctx, root, match, helm, times, out)
+}
+
+// ofReleases starts the names of the benchmarks of releases.
+const ofReleases = "Releases"
+
+// packages runs the benchmarks of kai's packages.
+func packages(ctx context.Context, root, which, helm string, out io.Writer) error {
 	// One package after the other: two that run at once would measure each other.
 	cmd := exec.CommandContext(ctx, "go", "test", "-p", "1", "-run", "^$", "-bench", which, "-benchmem", "-timeout", "60m", "./...")
 	cmd.Dir = root

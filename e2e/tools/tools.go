@@ -67,6 +67,14 @@ type Cache struct {
 	Log func(format string, args ...any)
 }
 
+// CheckoutCache is the cache that lies in a checkout of kai, and is not part of it. What it builds, it says on stderr.
+func CheckoutCache(checkout string) Cache {
+	return Cache{
+		Dir: filepath.Join(checkout, ".cache", "e2e", "bin"),
+		Log: func(format string, args ...any) { fmt.Fprintf(os.Stderr, "e2e: "+format+"\n", args...) },
+	}
+}
+
 // Get gives the path of a tool's binary, which it builds first if the cache does not have it.
 func (c Cache) Get(ctx context.Context, tool Tool) (string, error) {
 	path := filepath.Join(c.Dir, tool.file())
@@ -88,6 +96,33 @@ func (c Cache) Get(ctx context.Context, tool Tool) (string, error) {
 	return path, nil
 }
 
+// Folder gives the path of a folder of the cache, which fill makes first if the cache does not have it. A name must change
+// with everything that the content depends on.
+func (c Cache) Folder(name string, fill func(dir string) error) (string, error) {
+	path := filepath.Join(c.Dir, name)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	unlock, err := c.lock()
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	c.Log("building %s", name)
+	dir, err := os.MkdirTemp(c.Dir, ".build-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	if err := fill(dir); err != nil {
+		return "", fmt.Errorf("build %s: %w", name, err)
+	}
+	return path, os.Rename(dir, path)
+}
+
 // Kai gives the path of the kai that a checkout makes, built now if its files have changed. The flags are those of
 // scripts/install.sh but for the version, so that the two share Go's cache.
 func (c Cache) Kai(ctx context.Context, checkout string) (string, error) {
@@ -99,7 +134,7 @@ func (c Cache) Kai(ctx context.Context, checkout string) (string, error) {
 	path := filepath.Join(c.Dir, "kai")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, "./cmd/kai")
 	cmd.Dir = checkout
-	cmd.Env = append(native(os.Environ()), "GOWORK=off", "CGO_ENABLED=0", "PWD="+checkout)
+	cmd.Env = Env(checkout)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build kai: %w\n%s", err, out)
 	}
@@ -119,6 +154,11 @@ func build(ctx context.Context, tool Tool, path string) error {
 		return fmt.Errorf("go install %s@%s: %w\n%s", tool.Package, tool.Version, err, out)
 	}
 	return os.Rename(filepath.Join(bin, tool.Name), path)
+}
+
+// Env is the environment in which go builds, in a folder, for this machine and without C.
+func Env(dir string) []string {
+	return append(native(os.Environ()), "GOWORK=off", "CGO_ENABLED=0", "PWD="+dir)
 }
 
 // native leaves out what would make a build one for another machine, which go install refuses to put into GOBIN.

@@ -32,10 +32,19 @@ type Release struct {
 	Chart     generator.Chart
 	Secrets   []generator.Secret
 	Needs     []string // releases of the context that are installed before
+	// App is what the release's own secrets are kept under, Apps the same for its
+	// friends' credentials.
+	App  string
+	Apps map[string]string
+	// Uses are the shared friends that it talks to.
+	Uses []Use
 
 	library *render.Library    // shared with the other releases of the run
 	flavor  *descriptor.Flavor // that the chart was made with, or nil
 }
+
+// Use is a shared friend: its release and the namespace of that.
+type Use struct{ Release, Namespace string }
 
 // Source gives the file of the workspace that a file of the chart is a copy of,
 // or else the chart's own path.
@@ -248,7 +257,7 @@ func (r *run) service(s *service, o Options) (*Release, source.Findings) {
 		return nil, findings
 	}
 	release := &Release{
-		Name: s.app(), Kind: KindService, Context: r.target.Context, Namespace: r.target.Namespace,
+		Name: s.app(), Kind: KindService, Context: r.target.Context, Namespace: r.target.Namespace, App: s.Name, Apps: map[string]string{s.Name: s.Name},
 		Labels: map[string]string{"name": s.Name, "kind": KindService, "flavor": s.folded.Flavor.Name, "context": r.target.Context},
 	}
 	for _, f := range s.folded.Field("labels").FieldsOrNone() {
@@ -272,6 +281,10 @@ func (r *run) service(s *service, o Options) (*Release, source.Findings) {
 			in.Subcharts = append(in.Subcharts, *f.subchart)
 		}
 		layer.add(use, f, &findings)
+		release.Apps[use.Name] = f.app
+		if f.shared {
+			release.Uses = append(release.Uses, Use{f.release, f.where})
+		}
 		if f.needs != "" {
 			release.Needs = append(release.Needs, f.needs)
 		}

@@ -22,6 +22,10 @@ type friend struct {
 	peer     generator.Friend
 	subchart *generator.Subchart
 	needs    string // release that is installed before the consumer's
+	app      string // that its credentials belong to
+	shared   bool   // installed once for all, in namespace
+	release  string
+	where    string
 }
 
 // friend resolves one entry of a service's friends.
@@ -60,6 +64,7 @@ func (r *run) serviceFriend(s *service, use descriptor.FriendUse) (*friend, sour
 		Name: use.Name, Object: other.app(), PodLabels: map[string]string{"app.kubernetes.io/name": other.app()}, Ports: ports(&outputs),
 		Secret: generator.ObjectName(other.app(), "credentials"), Keys: secretKeys(other.Offers.Get("credentials")),
 	}
+	f.app = other.Name
 	if use.Needs && r.target.Selects(other.Name) {
 		f.needs = other.app()
 	}
@@ -222,6 +227,10 @@ func (r *run) libraryFriend(s *service, use descriptor.FriendUse) (*friend, sour
 		return nil, findings
 	}
 	f := r.consume(s, use, d, p, offer.self, &findings)
+	f.app = s.Name
+	if p.shared {
+		f.app, f.shared, f.release, f.where = p.object, !p.external, p.object, p.namespace
+	}
 	if p.external {
 		return f, findings
 	}
@@ -458,7 +467,7 @@ func (r *run) shared(o Options) ([]*Release, source.Findings) {
 		d, more := agreed(r.dependencies[name])
 		findings = append(findings, more...)
 		release := &Release{
-			Name: name, Kind: KindDependency, Context: r.target.Context, Namespace: d.namespace,
+			Name: name, Kind: KindDependency, Context: r.target.Context, Namespace: d.namespace, App: name,
 			Labels: map[string]string{"name": name, "kind": KindDependency, "context": r.target.Context, "flavor": d.chart.Get("flavor").Str()},
 		}
 		d.version = ""

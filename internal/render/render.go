@@ -49,7 +49,10 @@ type Options struct {
 	Namespace   string
 	KubeVersion string   // such as 1.31 or v1.31.4
 	APIVersions []string // beside those that Helm knows of
+	// ClusterAPIs says that APIVersions are all that there are, as a cluster's.
+	ClusterAPIs bool
 	IsUpgrade   bool
+	Revision    int // of the release; 0 is the first
 
 	// Values are the user's, merged already; they are not changed.
 	Values map[string]any
@@ -120,6 +123,9 @@ type Result struct {
 	// the order in which Helm would install them.
 	Manifests []Manifest
 	Notes     string
+	// Chart is the chart as its dependencies' conditions left it, in Helm's own
+	// type: what Helm writes into the record of a release.
+	Chart *chart.Chart
 }
 
 // Text gives the manifests as `helm template` prints them.
@@ -143,7 +149,12 @@ func (c *Chart) Render(ctx context.Context, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return arrange(own, files, opts)
+	result, err := arrange(own, files, opts)
+	if err != nil {
+		return nil, err
+	}
+	result.Chart = own
+	return result, nil
 }
 
 // render gives every template's output by its full name, and the chart as its
@@ -193,7 +204,7 @@ func (c *Chart) renderWith(ctx context.Context, opts Options, lint bool, parsed 
 // release gives the options in Helm's words.
 func (o Options) release() (chartutil.ReleaseOptions, *chartutil.Capabilities, error) {
 	r := chartutil.ReleaseOptions{
-		Name: o.ReleaseName, Namespace: o.Namespace, Revision: 1,
+		Name: o.ReleaseName, Namespace: o.Namespace, Revision: max(o.Revision, 1),
 		IsInstall: !o.IsUpgrade, IsUpgrade: o.IsUpgrade,
 	}
 	if r.Name == "" {
@@ -215,6 +226,9 @@ func (o Options) release() (chartutil.ReleaseOptions, *chartutil.Capabilities, e
 	}
 	capabilities := chartutil.DefaultCapabilities.Copy()
 	capabilities.KubeVersion = *version
+	if o.ClusterAPIs {
+		capabilities.APIVersions = nil
+	}
 	capabilities.APIVersions = append(append(chartutil.VersionSet(nil), capabilities.APIVersions...), o.APIVersions...)
 	capabilities.HelmVersion.Version = HelmVersion
 	capabilities.HelmVersion.GoVersion = "" // of whatever built kai: no two machines would agree

@@ -21,6 +21,12 @@ type Target struct {
 	Values    []*source.Value // fields of every service's context, lowest first
 	Versions  string          // folder of the version files, or ""
 
+	// Cluster is the one that the context is bound to.
+	Cluster Cluster
+	// Confirm demands that whoever changes the context says so once more.
+	Confirm bool
+	Secrets Secrets
+
 	Gateway      *source.Value
 	Ingress      *source.Value
 	Monitoring   []string
@@ -31,6 +37,26 @@ type Target struct {
 	only   []string
 	except []string
 }
+
+// Cluster binds a context to a cluster. What is "" binds to nothing.
+type Cluster struct {
+	KubeContext string
+	// UID is that of the namespace kube-system. It decides: names of kubeconfig's
+	// contexts are everybody's own.
+	UID    string
+	Origin source.Origin
+}
+
+// Secrets says where a context's secrets are kept.
+type Secrets struct {
+	Provider   string // "" for none
+	Path       string // of a file, in the workspace
+	Deployment string
+	Origin     source.Origin
+}
+
+// Providers are the kinds of stores that secrets are kept in.
+var Providers = []string{"file"}
 
 // Dependency says where a shared friend is installed.
 type Dependency struct {
@@ -78,7 +104,11 @@ func (w *Workspace) Target(name string) (*Target, source.Findings) {
 	if t.Namespace != "" {
 		t.Callers = []string{t.Namespace}
 	}
+	if t.Secrets.Deployment == "" {
+		t.Secrets.Deployment = name
+	}
 	if !cluster.IsNull() {
+		t.Cluster = Cluster{KubeContext: cluster.Get("kubeContext").Str(), UID: cluster.Get("uid").Str(), Origin: cluster.Origin}
 		// Without a cluster nobody knows whether another context is beside this one.
 		t.Callers = w.namespaces(cluster)
 	}
@@ -138,15 +168,37 @@ func (t *Target) apply(w *Workspace, c *descriptor.Context, variables *[]*source
 				d := Dependency{Name: item.Get("name").Str(), Release: item.Get("release").Str(), Context: item.Get("context").Str(), Namespace: item.Get("namespace").Str()}
 				t.Dependencies[d.Name] = d
 			}
+		case "confirm":
+			if v.Kind != source.Bool && !v.IsNull() {
+				findings.Add("wrong-type", v.Origin, here+".confirm", "write true or false", "expected true or false, got %s", v.Kind)
+			}
+			t.Confirm = v.True()
 		case "cluster":
 			known(v, here+".cluster", findings, "kubeContext", "uid")
 		case "secrets":
 			known(v, here+".secrets", findings, "provider", "path", "mount", "deployment", "delivery")
+			t.secrets(v, here+".secrets", findings)
 			delivery := v.Get("delivery")
 			if s := delivery.Str(); s != "" && s != "chart" {
 				findings.Add("unsupported", delivery.Origin, here+".secrets.delivery", "use chart, or give the chart secrets.existingSecret", "this version of kai does not deliver secrets by %q", s)
 			}
 		}
+	}
+}
+
+// secrets reads where the secrets are. A context that says it anew says it
+// whole.
+func (t *Target) secrets(v *source.Value, here string, findings *source.Findings) {
+	t.Secrets = Secrets{Provider: v.Get("provider").Str(), Deployment: v.Get("deployment").Str(), Origin: v.OriginOrNone()}
+	provider := v.Get("provider")
+	switch {
+	case provider.IsNull():
+	case !slices.Contains(Providers, provider.Str()):
+		findings.Add("unsupported", provider.Origin, here+".provider", source.Nearest(provider.Str(), Providers), "this version of kai has no secret provider %q", provider.Str())
+	case v.Get("path").IsNull():
+		findings.Add("required", v.Origin, here+".path", "name the file, relative to the workspace", "the provider file needs a path")
+	default:
+		t.Secrets.Path, _ = inside(v.Get("path"), here+".path", findings)
 	}
 }
 

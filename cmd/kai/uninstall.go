@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/helm-kai/helm-kai/internal/release"
+)
+
+type uninstallFlags struct {
+	selection
+	applyFlags
+	cluster     clusterFlags
+	jobs        int
+	all         bool
+	keepHistory bool
+}
+
+func newUninstall(a *app, w *workspaceFlags) *cobra.Command {
+	var f uninstallFlags
+	cmd := &cobra.Command{
+		Use:     "uninstall [SERVICE…]",
+		Aliases: []string{"delete"},
+		Short:   "Remove releases of a context",
+		Long: `Removes releases in the reverse of the order in which they were installed: services
+before the friends that they need. --all removes all releases of the context, also
+those whose service is gone from the workspace.
+
+A shared friend stays as long as releases beyond these use it. Volume claims of a
+StatefulSet stay, as in Helm, and so does what a chart marks with helm.sh/resource-policy.`,
+		Example:           a.example("uninstall -c dev carts", "uninstall -c dev --all", "uninstall -c dev --all --dry-run"),
+		ValidArgsFunction: w.completeServices,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return uninstall(cmd.Context(), a, w, &f, args)
+		},
+	}
+	f.selection.addFlags(cmd, w)
+	f.cluster.addFlags(cmd, a)
+	f.applyFlags.addFlags(cmd, a)
+	cmd.Flags().IntVarP(&f.jobs, "concurrency", "j", 0, "releases at the same time (default: 8)")
+	cmd.Flags().BoolVar(&f.all, "all", false, "all releases of the context")
+	cmd.Flags().BoolVar(&f.keepHistory, "keep-history", false, "keep the records")
+	return cmd
+}
+
+func uninstall(ctx context.Context, a *app, w *workspaceFlags, f *uninstallFlags, services []string) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	if f.all == (len(services) > 0 || f.selector != "") {
+		return errors.New("say which releases: services, a selector, or --all")
+	}
+	r, err := walk(ctx, a, w, f.selection, &f.cluster, nil, 0)
+	if err != nil {
+		return err
+	}
+	releases := r.removals()
+	if !f.all {
+		if len(services) > 0 {
+			if releases, err = r.named(services); err != nil {
+				return err
+			}
+		}
+	} else {
+		more, err := r.cluster.Others(ctx, r.target, releases)
+		if err != nil {
+			return err
+		}
+		// What the workspace does not know any more was installed after what it
+		// needed, as far as anybody can tell, and goes first.
+		releases = append(releases, more...)
+	}
+	return f.carry(ctx, a, r, "uninstall", f.jobs, func(ctx context.Context) (*release.Plan, error) {
+		return r.cluster.Uninstall(ctx, r.target, releases)
+	})
+}

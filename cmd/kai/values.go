@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"github.com/helm-kai/helm-kai/internal/build"
+	"github.com/helm-kai/helm-kai/internal/render"
+	"github.com/helm-kai/helm-kai/internal/secrets"
+	"github.com/helm-kai/helm-kai/internal/source"
+)
+
+type valuesFlags struct {
+	selection
+	chartValues
+	out    string
+	reveal bool
+}
+
+func newValues(a *app, w *workspaceFlags) *cobra.Command {
+	var f valuesFlags
+	cmd := &cobra.Command{
+		Use:   "values SERVICE",
+		Short: "Print the values that a chart is installed with",
+		Long: `Prints what install gives a chart beyond the values that stand in it: those of -f and
+--set, and the secrets. With them, helm upgrade --install of the generated chart makes
+the same release as install does.
+
+Secrets are masked, unless --reveal or a file to write to asks for them. The file can
+be read by its owner alone.`,
+		Example:           a.example("values -c prod carts", "values -c prod carts -o values.yaml"),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: w.completeServices,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return printValues(cmd.Context(), a, w, f, args)
+		},
+	}
+	f.selection.addFlags(cmd, w)
+	f.chartValues.addFlags(cmd)
+	cmd.Flags().StringVarP(&f.out, "output-file", "o", "", "file to write to, with the secrets")
+	cmd.Flags().BoolVar(&f.reveal, "reveal", false, "print the secrets too")
+	_ = cmd.MarkFlagFilename("output-file")
+	return cmd
+}
+
+func printValues(ctx context.Context, a *app, w *workspaceFlags, f valuesFlags, services []string) error {
+	values, err := f.chartValues.read(a)
+	if err != nil {
+		return err
+	}
+	r, err := walk(ctx, a, w, f.selection, nil, services, 0)
+	if err != nil {
+		return err
+	}
+	var findings source.Findings
+	o := build.DesireOptions{Render: render.Options{Values: values}, Deployment: r.from.Secrets.Deployment, Strict: true}
+	if o.Store, findings = build.Store(r.ws.FS, r.from); findings.Err() != nil {
+		return findings
+	}
+	open := f.reveal || f.out != ""
+	all, findings, err := build.Values(ctx, r.releases, o, func(v secrets.Value) string {
+		if open {
+			return v.Reveal()
+		}
+		return v.String()
+	})
+	if err != nil {
+		return err
+	}
+	if findings.Err() != nil {
+		return findings
+	}
+	i := slices.IndexFunc(r.releases, func(b build.Release) bool { return b.Labels["name"] == services[0] })
+	text, err := yaml.Marshal(all[i])
+	if err != nil {
+		return err
+	}
+	if f.out != "" {
+		return writePrivate(f.out, text)
+	}
+	_, err = fmt.Fprint(a.stdout, string(text))
+	return err
+}

@@ -1,0 +1,343 @@
+package build
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/helm-kai/helm-kai/generator"
+	"github.com/helm-kai/helm-kai/internal/manifest"
+	"github.com/helm-kai/helm-kai/internal/release"
+	"github.com/helm-kai/helm-kai/internal/render"
+	"github.com/helm-kai/helm-kai/internal/secrets"
+	"github.com/helm-kai/helm-kai/internal/secrets/file"
+	"github.com/helm-kai/helm-kai/internal/source"
+	"github.com/helm-kai/helm-kai/internal/workspace"
+)
+
+// Store opens the store that a context's secrets are kept in; nil where the
+// workspace names none.
+func Store(fsys fs.FS, target *workspace.Target) (secrets.Provider, source.Findings) {
+	if target.Secrets.Provider == "" {
+		return nil, nil
+	}
+	p, findings := file.Open(fsys, target.Secrets.Path)
+	if findings.Err() != nil {
+		return nil, findings
+	}
+	return p, findings
+}
+
+// DesireOptions say how charts become releases.
+type DesireOptions struct {
+	// Render holds what the charts are rendered for: the cluster's version and
+	// APIs, where there is one.
+	Render render.Options
+	// Workspace is the name of the workspace.
+	Workspace string
+	// Namespace is where releases go for which the workspace says nothing.
+	Namespace string
+	// Revision gives the revision that a release is at, 0 where it is not
+	// installed. Nil is none of them.
+	Revision func(name, namespace string) int
+	// Store holds the secrets of the deployment; nil leaves placeholders.
+	Store      secrets.Provider
+	Deployment string
+	// Strict makes a secret that is nowhere a mistake, and does not let a
+	// placeholder stand for it.
+	Strict bool
+	Jobs   int
+}
+
+// Desire renders releases with their secrets: what a cluster is to have. All
+// that is wrong is said at once.
+func Desire(ctx context.Context, releases []Release, o DesireOptions) ([]*release.Desired, source.Findings, error) {
+	given, findings, err := o.secrets(ctx, releases)
+	if err != nil {
+		return nil, nil, err
+	}
+	out := make([]*release.Desired, len(releases))
+	more := make([]source.Findings, len(releases))
+	Each(ctx, o.Jobs, len(releases), func(i int) {
+		d, err := o.desire(ctx, releases[i], given[i])
+		if err != nil {
+			more[i] = source.Findings{Finding(releases[i], err)}
+			return
+		}
+		out[i] = d
+	})
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	for _, f := range more {
+		findings = append(findings, f...)
+	}
+	if findings.Err() != nil {
+		return nil, findings.Sorted(), nil
+	}
+	return out, findings, nil
+}
+
+// Finding says which release does not render, and where.
+func Finding(r Release, err error) source.Finding {
+	var positioned *render.Error
+	if errors.As(err, &positioned) {
+		f := positioned.Finding()
+		f.Path = strings.TrimSuffix(r.Context+"/"+r.Name+": "+f.Path, ": ")
+		f.Origin.File = r.Source(f.Origin.File)
+		return f
+	}
+	return source.Finding{Path: r.Context + "/" + r.Name, Message: err.Error(), Code: "render"}
+}
+
+// Values gives what each release's chart is given beyond its own values: the
+// user's and the secrets, which show writes.
+func Values(ctx context.Context, releases []Release, o DesireOptions, show func(secrets.Value) string) ([]map[string]any, source.Findings, error) {
+	given, findings, err := o.secrets(ctx, releases)
+	if err != nil || findings.Err() != nil {
+		return nil, findings, err
+	}
+	out := make([]map[string]any, len(releases))
+	for i := range releases {
+		out[i] = fill(o.Render.Values, given[i], func(f filled) string { return show(f.value) })
+	}
+	return out, findings, nil
+}
+
+// slot is a place in a chart's values that wants a secret.
+type slot struct {
+	path      []string // below values
+	secret    string   // name of the Secret
+	key       string
+	reference *source.Value
+	ref       secrets.Ref
+}
+
+func (s slot) String() string { return strings.Join(s.path, ".") }
+
+// slots lists what secrets a release's chart is to be given.
+func slots(r Release, values map[string]any) []slot {
+	var out []slot
+	for _, s := range r.Secrets {
+		if !s.Created && !s.Written {
+			continue
+		}
+		path, app := []string{"secrets"}, r.App
+		switch s.Role {
+		case generator.RoleFriend:
+			path = []string{"secrets", "friends", s.Of}
+			if own := r.Apps[s.Of]; own != "" {
+				app = own
+			}
+		case generator.RoleTLS:
+			path = []string{"secrets", "tls", s.Of}
+		}
+		if existing, _ := at(values, append(slices.Clone(path), "existingSecret")...).(string); existing != "" && !s.Written {
+			continue
+		}
+		for _, k := range s.Keys {
+			names := []string{k.Key}
+			if s.Role == generator.RoleTLS {
+				names = []string{"tls.crt", "tls.key"}
+			}
+			for _, name := range names {
+				place := append(slices.Clone(path), "values", name)
+				if at(values, place...) != nil {
+					continue
+				}
+				ref := secrets.Ref{App: app, Scope: k.Reference.Get("scope").Str(), Name: k.Reference.Get("secret").Str()}
+				if own := k.Reference.Get("app").Str(); own != "" {
+					ref.App = own
+				}
+				if s.Role == generator.RoleTLS {
+					ref.Name += "." + strings.TrimPrefix(name, "tls.")
+				}
+				out = append(out, slot{path: place, secret: s.Name, key: name, reference: k.Reference, ref: ref})
+			}
+		}
+	}
+	return out
+}
+
+// at gives a value inside of maps, or nil.
+func at(m map[string]any, path ...string) any {
+	for _, key := range path[:len(path)-1] {
+		m, _ = m[key].(map[string]any)
+	}
+	return m[path[len(path)-1]]
+}
+
+// filled is a slot with what it is to be given.
+type filled struct {
+	slot
+	value secrets.Value
+}
+
+// secrets looks all references of all releases up, each key once.
+func (o DesireOptions) secrets(ctx context.Context, releases []Release) ([][]filled, source.Findings, error) {
+	out := make([][]filled, len(releases))
+	all := make([][]slot, len(releases))
+	var findings source.Findings
+	var refs []secrets.Ref
+	for i, r := range releases {
+		all[i] = slots(r, o.Render.Values)
+		for _, s := range all[i] {
+			if strings.HasPrefix(s.ref.Name, "ref+") {
+				if o.Strict {
+					findings.Add("unsupported", s.reference.OriginOrNone(), r.Name, "name a key of the context's store: {secret: KEY}", "this version of kai does not read %s", s.ref.Name)
+				}
+				continue
+			}
+			refs = append(refs, s.ref)
+		}
+	}
+	found := map[secrets.Ref]secrets.Value{}
+	if o.Store != nil {
+		var err error
+		if found, _, err = secrets.Lookup(ctx, o.Store, o.Deployment, refs); err != nil {
+			return nil, nil, err
+		}
+	}
+	for i, r := range releases {
+		for _, s := range all[i] {
+			value, ok := found[s.ref]
+			if ok {
+				out[i] = append(out[i], filled{s, value})
+				continue
+			}
+			if !o.Strict {
+				out[i] = append(out[i], filled{s, secrets.New(Placeholder)})
+				continue
+			}
+			hint := fmt.Sprintf("give %s.%s a value in the store (deployment %s), or name a Secret that has it: --set %s.existingSecret=NAME", s.ref, "", o.Deployment, strings.Join(s.path[:len(s.path)-2], "."))
+			hint = strings.Replace(hint, s.ref.String()+".", s.ref.String(), 1)
+			if o.Store == nil {
+				hint = fmt.Sprintf("name a store in the workspace's context (secrets: {provider: file, path: …}), or a Secret that has it: --set %s.existingSecret=NAME", strings.Join(s.path[:len(s.path)-2], "."))
+			}
+			findings.Add("missing-secret", s.reference.OriginOrNone(), r.Name, hint, "the secret %s has no value, which the Secret %s wants", s.ref, s.secret)
+		}
+	}
+	return out, findings, nil
+}
+
+// desire renders one release.
+func (o DesireOptions) desire(ctx context.Context, r Release, given []filled) (*release.Desired, error) {
+	namespace := r.Namespace
+	if namespace == "" {
+		namespace = o.Namespace
+	}
+	options := o.Render
+	options.IncludeCRDs = true
+	options.Namespace = namespace
+	if o.Revision != nil {
+		if revision := o.Revision(r.Name, namespace); revision > 0 {
+			options.IsUpgrade = true
+			options.Revision = revision + 1
+		}
+	}
+	d := &release.Desired{
+		Name: r.Name, Namespace: namespace, Kind: r.Kind, Workspace: o.Workspace, Context: r.Context, Needs: r.Needs,
+		Inputs: digest(r.Chart), Secrets: map[string]secrets.Value{},
+	}
+	if r.Kind == KindService {
+		d.Service = r.Labels["name"]
+	}
+	for _, u := range r.Uses {
+		if u.Namespace == "" {
+			u.Namespace = namespace
+		}
+		d.Uses = append(d.Uses, release.Use{Release: u.Release, Namespace: u.Namespace})
+	}
+	var texts []string
+	for _, f := range given {
+		d.Secrets[f.String()] = f.value
+		if text := f.value.Reveal(); text != Placeholder {
+			texts = append(texts, text)
+		}
+	}
+	d.Values = fill(options.Values, given, func(f filled) string { return f.value.Reveal() })
+	options.Values = d.Values
+	result, err := Render(ctx, r, options)
+	d.Mask = manifest.NewMask(texts)
+	if err != nil {
+		return nil, masked(err, d.Mask)
+	}
+	d.Rendered = result
+	if err := d.Parse(); err != nil {
+		return nil, err
+	}
+	if len(texts) > 0 {
+		return d, o.taint(ctx, r, d, options, given)
+	}
+	return d, nil
+}
+
+// masked takes secrets out of what a template has failed with.
+func masked(err error, mask *manifest.Mask) error {
+	var positioned *render.Error
+	if errors.As(err, &positioned) {
+		positioned.Message = mask.Text(positioned.Message)
+		return positioned
+	}
+	return errors.New(mask.Text(err.Error()))
+}
+
+// taint renders once more with other secrets: whatever differs was made of
+// them, digests and all else that no search for the texts would find.
+func (o DesireOptions) taint(ctx context.Context, r Release, d *release.Desired, options render.Options, given []filled) error {
+	options.Values = fill(o.Render.Values, given, func(f filled) string { return "kai-taint-" + f.key })
+	result, err := Render(ctx, r, options)
+	if err != nil {
+		// A chart that takes only secrets of a certain form is masked by their texts.
+		return nil
+	}
+	other := &release.Desired{Rendered: result}
+	if err := other.Parse(); err != nil {
+		return nil
+	}
+	twin := map[string]map[string]any{}
+	for _, object := range slices.Concat(other.Objects, other.Hooks, other.CRDs) {
+		twin[object.Ref.Key()] = object.Fields
+	}
+	for _, object := range slices.Concat(d.Objects, d.Hooks, d.CRDs) {
+		if placeholder, ok := twin[object.Ref.Key()]; ok {
+			d.Mask.Taint(object.Ref, object.Fields, placeholder)
+		}
+	}
+	return nil
+}
+
+// fill gives values with the secrets in their places; the user's own are not
+// changed.
+func fill(values map[string]any, given []filled, text func(filled) string) map[string]any {
+	if len(given) == 0 && values != nil {
+		return values
+	}
+	out := map[string]any{}
+	for k, v := range values {
+		out[k] = v
+	}
+	for _, f := range given {
+		m := out
+		for _, key := range f.path[:len(f.path)-1] {
+			m = child(m, key)
+		}
+		m[f.path[len(f.path)-1]] = text(f)
+	}
+	return out
+}
+
+// digest identifies a chart by its files.
+func digest(c generator.Chart) string {
+	hash := sha256.New()
+	for _, f := range c.Files {
+		fmt.Fprintf(hash, "%q %d\n", f.Path, len(f.Data))
+		hash.Write(f.Data)
+	}
+	return hex.EncodeToString(hash.Sum(nil))[:40]
+}
