@@ -18,6 +18,9 @@ const (
 	Gone        State = "Gone"
 )
 
+// Paused is the reason of a rollout that somebody has stopped on purpose.
+const Paused = "Paused"
+
 // Health is the judgement on a live object.
 type Health struct {
 	State State `json:"state"`
@@ -174,7 +177,7 @@ func judgeDeployment(o live) Health {
 		return h
 	}
 	if o.is("spec", "paused") {
-		return progressing("Paused", "its rollout is paused")
+		return progressing(Paused, "its rollout is paused")
 	}
 	if status, reason, message := o.condition("Progressing"); status == "False" && reason == "ProgressDeadlineExceeded" {
 		return failed(reason, "%s", message)

@@ -387,7 +387,7 @@ func (a *apply) send(ctx context.Context, s *Step, w *work, record *helm.Release
 		return err
 	}
 	if n := len(w.apply) + len(w.remove); n > 0 {
-		a.event(s.Release, PhaseSending, "sending %d objects", n)
+		a.event(s.Release, PhaseSending, "sending %s", objectCount(n))
 	}
 	if err := a.operations(ctx, s, w.apply); err != nil {
 		return err
@@ -403,6 +403,13 @@ func (a *apply) send(ctx context.Context, s *Step, w *work, record *helm.Release
 		}
 	}
 	return a.hooks(ctx, s, record, post)
+}
+
+func objectCount(n int) string {
+	if n == 1 {
+		return "1 object"
+	}
+	return fmt.Sprintf("%d objects", n)
 }
 
 // definitions sends the custom resource definitions that are missing and waits

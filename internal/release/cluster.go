@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -77,6 +78,7 @@ func Connect(getter genericclioptions.RESTClientGetter, o ConnectOptions) (*Clus
 	}
 	config.UserAgent = o.UserAgent
 	config.WarningHandler = rest.NoWarnings{}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &patient{next: next, clock: o.Clock} })
 	records, err := recordKindOf(o.Driver)
 	if err != nil {
 		return nil, err

@@ -287,6 +287,9 @@ func (c *Cluster) createRecord(ctx context.Context, r *helm.Release) error {
 	} else {
 		_, err = c.core.CoreV1().Secrets(r.Namespace).Create(ctx, &corev1.Secret{ObjectMeta: meta, Type: recordType, Data: map[string][]byte{recordKey: []byte(data)}}, metav1.CreateOptions{})
 	}
+	if apierrors.IsAlreadyExists(err) && c.wrote(ctx, r) {
+		return nil
+	}
 	if apierrors.IsAlreadyExists(err) {
 		return &MovedError{What: []string{fmt.Sprintf("%s: somebody else has written revision %d", r.Name, r.Version)}}
 	}
@@ -294,6 +297,18 @@ func (c *Cluster) createRecord(ctx context.Context, r *helm.Release) error {
 		return fmt.Errorf("write the record of %s: %s", r.Name, short(err))
 	}
 	return nil
+}
+
+// wrote says that a record which is there already is this run's: its request
+// came through, and the answer was lost.
+func (c *Cluster) wrote(ctx context.Context, r *helm.Release) bool {
+	run := r.Labels[labelRun]
+	if run == "" {
+		return false
+	}
+	resource := corev1.SchemeGroupVersion.WithResource(string(c.records))
+	o, err := c.metadata.Resource(resource).Namespace(r.Namespace).Get(ctx, recordName(r.Name, r.Version), metav1.GetOptions{})
+	return err == nil && o.Labels[labelRun] == run
 }
 
 // updateRecord writes a revision again, as it goes on or ends.

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/helm-kai/helm-kai/internal/manifest"
 )
@@ -45,8 +46,8 @@ func (a *apply) wait(ctx context.Context, s *Step, objects []manifest.Object) er
 				return err
 			}
 			h := manifest.Judge(live)
-			if h.State == manifest.Ready {
-				continue
+			if h.State == manifest.Ready || h.Reason == manifest.Paused {
+				continue // a rollout that somebody has paused goes on when they say so
 			}
 			why := h.Message
 			if a.c.clock.Now().Sub(start) >= findReason || h.State == manifest.Failed {
@@ -114,12 +115,12 @@ func (c *Cluster) trouble(ctx context.Context, o map[string]any) string {
 	u := unstructured.Unstructured{Object: o}
 	var said []string
 	match, _, _ := unstructured.NestedStringMap(o, "spec", "selector", "matchLabels")
-	var names []string
+	ids := map[types.UID]bool{u.GetUID(): true}
 	if len(match) > 0 && u.GetNamespace() != "" {
 		pods, err := c.dynamic.Resource(podResource).Namespace(u.GetNamespace()).List(ctx, metav1.ListOptions{LabelSelector: labels.Set(match).String(), Limit: 50})
 		if err == nil {
 			for _, pod := range pods.Items {
-				names = append(names, pod.GetName())
+				ids[pod.GetUID()] = true
 				reason, message, restarts := manifest.PodTrouble(pod.Object)
 				if reason == "" {
 					continue
@@ -135,7 +136,7 @@ func (c *Cluster) trouble(ctx context.Context, o map[string]any) string {
 			}
 		}
 	}
-	reason, message, of := c.warning(ctx, u.GetNamespace(), u.GetName())
+	reason, message, of := c.warning(ctx, u.GetNamespace(), u.GetName(), ids)
 	known := func(text string) bool { return strings.Contains(text, message) }
 	if reason != "" && (message == "" || !slices.ContainsFunc(said, known)) {
 		said = append(said, strings.TrimSuffix(fmt.Sprintf("%s of %s: %s", reason, of, message), ": "))
@@ -146,9 +147,9 @@ func (c *Cluster) trouble(ctx context.Context, o map[string]any) string {
 	return strings.Join(said, "; ")
 }
 
-// warning gives the newest warning about an object or what was made of it, whose
-// names begin with its own.
-func (c *Cluster) warning(ctx context.Context, namespace, name string) (reason, message, object string) {
+// warning gives the newest warning about a workload, its pods or its ReplicaSets,
+// whose names begin with its own. What had the same names before does not count.
+func (c *Cluster) warning(ctx context.Context, namespace, name string, ids map[types.UID]bool) (reason, message, object string) {
 	events, err := c.core.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning", Limit: 200})
 	if err != nil {
 		return "", "", ""
@@ -156,7 +157,8 @@ func (c *Cluster) warning(ctx context.Context, namespace, name string) (reason, 
 	var newest time.Time
 	for _, e := range events.Items {
 		of := e.InvolvedObject.Name
-		if of != name && !strings.HasPrefix(of, name+"-") {
+		replicas := e.InvolvedObject.Kind == "ReplicaSet" && strings.HasPrefix(of, name+"-")
+		if !ids[e.InvolvedObject.UID] && !replicas {
 			continue
 		}
 		when := e.LastTimestamp.Time
