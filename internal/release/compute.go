@@ -37,7 +37,7 @@ type PlanOptions struct {
 	Recreate bool
 	// Check holds what will be sent to the cluster's schemas.
 	Check bool
-	Jobs    int
+	Jobs  int
 }
 
 // work is what a step does, with the secrets in it. It stays in this process.
