@@ -18,6 +18,7 @@ const Masked = "[masked]"
 // The zero Value is an empty text. Values are not compared with ==, see Equal.
 type Value struct {
 	reveal func() string
+	kind   Kind
 }
 
 // New hides a text.
@@ -34,9 +35,10 @@ func (v Value) Reveal() string {
 // IsZero says whether the text is empty.
 func (v Value) IsZero() bool { return v.Reveal() == "" }
 
-// Equal compares two texts, without telling by its time where they differ.
+// Equal compares two values, without telling by its time where they differ. A
+// number is not the text of its digits.
 func (v Value) Equal(other Value) bool {
-	return subtle.ConstantTimeCompare([]byte(v.Reveal()), []byte(other.Reveal())) == 1
+	return v.kind == other.kind && subtle.ConstantTimeCompare([]byte(v.Reveal()), []byte(other.Reveal())) == 1
 }
 
 // String gives Masked. A panic prints a value by it.
