@@ -20,6 +20,7 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	pages := []struct{ page, workspace string }{
 		{"docs/tutorial.md", "testdata/sock-shop"},
+		{"docs/gitops.md", "testdata/sock-shop"},
 	}
 	cluster := controlplane.ForTest(t, cache(t), root(t))
 	binaries, err := controlplane.Build(t.Context(), cache(t), filepath.Join(root(t), "e2e", "controlplane", "build"))

@@ -72,7 +72,7 @@ func (g *generation) readmeSecrets(b *strings.Builder) {
 	if len(list) == 0 {
 		return
 	}
-	b.WriteString("## Secrets\n\nThe chart reads these Secrets. Create them and name them as in `ci/default-values.yaml`, or give their values\nunder `secrets` when you install the chart, from a file that is not committed.\n\n| Secret | keys | made by |\n|---|---|---|\n")
+	b.WriteString("## Secrets\n\nThe chart reads these Secrets. `kai install` fills them from the context's secrets. With Helm alone, create them and\nname them as in `ci/default-values.yaml`, or give their values under `secrets`, as in the file that\n`kai values -o FILE` writes.\n\n| Secret | keys | made by |\n|---|---|---|\n")
 	for _, s := range list {
 		var keys []string
 		for _, k := range s.Keys {

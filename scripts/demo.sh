@@ -24,5 +24,6 @@ cat <<EOT
 What they were made from:   $shop/services/*/kai.yaml
 What to try next:           diff $out/dev.yaml $out/prod.yaml
                             bin/kai template -w $shop -c dev front-end
+                            bin/kai diff -w $shop -c prod --against context:dev -o summary
                             mkdir /tmp/hello && cd /tmp/hello && $PWD/bin/kai init && $PWD/bin/kai generate -c dev
 EOT

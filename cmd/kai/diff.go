@@ -36,13 +36,13 @@ type planFlags struct {
 }
 
 func (f *planFlags) addFlags(cmd *cobra.Command, a *app, w *workspaceFlags) {
-	f.selection.addFlags(cmd, w)
+	f.selection.addOneFlags(cmd, w)
 	f.chartValues.addFlags(cmd)
 	f.cluster.addFlags(cmd, a)
 	flags := cmd.Flags()
 	flags.BoolVar(&f.prune, "prune", false, "remove releases that the context has no more")
-	flags.BoolVar(&f.takeOwnership, "take-ownership", false, "take over objects that are there and of no release, or of another one")
-	flags.BoolVar(&f.recreate, "recreate", false, "delete and make anew what cannot be changed in place")
+	flags.BoolVar(&f.takeOwnership, "take-ownership", false, "take over objects that are there and belong to no release, or to another one")
+	flags.BoolVar(&f.recreate, "recreate", false, "delete and make anew what Kubernetes does not change in place")
 	flags.IntVarP(&f.jobs, "concurrency", "j", 0, "releases at the same time (default: 8)")
 }
 
@@ -75,7 +75,7 @@ func newDiff(a *app, w *workspaceFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff [SERVICE…]",
 		Short: "Show what install would change",
-		Long: `Shows what install would change: the plan that both share.
+		Long: `Shows what install would change: the plan that both share. Nothing is changed.
 
 --against says what is compared with:
 
@@ -89,9 +89,14 @@ The last three make both sides from files and ask no cluster; secrets are marks 
 Elsewhere secrets are read and compared, and shown as [masked]. Order, other ways to
 write a quantity and what the cluster fills in by itself are no changes.
 
+--output says how: diff (unified lines), summary (a line an object), paths (a line a
+field), markdown (for a pull request) or json. --save-plan also writes the plan to a
+file that holds no secret; install --plan carries out that plan or none.
+
 Exit codes: 0 done, 1 failed; with --detailed-exitcode 2 where there are changes.`,
 		Example: a.example("diff -c prod", "diff -c prod carts -U 10", "diff -c prod --against git:main -o markdown",
-			"diff -c dev --against context:prod -o summary", "diff -c prod --save-plan prod.plan"),
+			"diff -c dev --against context:prod -o summary", "diff -c prod --save-plan prod.plan",
+			"diff -c prod --detailed-exitcode --suppress Secret --notify slack:#releases"),
 		ValidArgsFunction: w.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return diff(cmd.Context(), a, w, &f, args)
@@ -101,15 +106,15 @@ Exit codes: 0 done, 1 failed; with --detailed-exitcode 2 where there are changes
 	flags := cmd.Flags()
 	flags.StringVar(&f.against, "against", release.Live, "what to compare with: live, stored, git:REVISION, context:NAME or folder:PATH")
 	flags.StringVarP(&f.output, "output", "o", report.Formats()[0], "format: "+strings.Join(report.Formats(), ", "))
-	flags.IntVarP(&f.unified, "unified", "U", 3, "lines around a change; -1 shows whole objects")
-	flags.BoolVar(&f.detailedExitCode, "detailed-exitcode", false, "exit with 2 where there are changes")
+	flags.IntVarP(&f.unified, "unified", "U", 3, "lines of context around a change; -1 shows whole objects")
+	flags.BoolVar(&f.detailedExitCode, "detailed-exitcode", false, "exit with 2 where there are changes, 0 where there are none")
 	flags.BoolVar(&f.hooks, "hooks", false, "show hooks too")
 	flags.BoolVar(&f.tests, "tests", false, "show tests too")
 	flags.StringSliceVar(&f.suppress, "suppress", nil, "kinds of objects that are not shown, such as Secret")
 	flags.StringVar(&f.suppressPattern, "suppress-pattern", "", "regular expression of paths whose changes are not shown, such as 'metadata\\.labels.*chart'")
 	flags.Float64Var(&f.renames, "find-renames", defaultRenames, "how alike a removed and a new object are that were renamed, 0 to 1; 0 looks for none")
-	flags.StringVar(&f.savePlan, "save-plan", "", "write the plan to a file, for install --plan")
-	flags.BoolVar(&f.showUnchanged, "show-unchanged", false, "name what does not change")
+	flags.StringVar(&f.savePlan, "save-plan", "", "write the plan to this file too, for install --plan")
+	flags.BoolVar(&f.showUnchanged, "show-unchanged", false, "show releases and objects that do not change too")
 	flags.BoolVar(&f.noColor, "no-color", false, "no colours, on a terminal either")
 	addNotify(cmd, &f.notify)
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(report.Formats(), cobra.ShellCompDirectiveNoFileComp))
@@ -237,7 +242,9 @@ func (f *diffFlags) offline(ctx context.Context, a *app, w *workspaceFlags, kind
 		return nil, err
 	}
 	r.target = release.Target{Workspace: r.ws.Name, Context: r.from.Context, Namespace: r.from.Namespace}
-	other := &road{ws: r.ws, dir: r.dir, from: r.from, target: r.target}
+	// Most of the two sides is the same, and rendered once.
+	r.memory = &build.Memory{}
+	other := &road{ws: r.ws, dir: r.dir, from: r.from, target: r.target, memory: r.memory}
 	against, name := f.against, r.from.Context
 	switch kind {
 	case "context":

@@ -30,6 +30,7 @@ type applyFlags struct {
 	yes         bool
 	noLock      bool
 	lockTimeout time.Duration
+	pending     bool
 	noProgress  bool
 	output      string
 	notify      []string
@@ -37,19 +38,20 @@ type applyFlags struct {
 
 func (f *applyFlags) addFlags(cmd *cobra.Command, a *app) {
 	flags := cmd.Flags()
-	flags.BoolVar(&f.wait, "wait", false, "wait until everything is ready, and say what is waited for")
+	flags.BoolVar(&f.wait, "wait", false, "wait until everything is ready (uninstall: gone), and say what is waited for")
 	flags.BoolVar(&f.waitForJobs, "wait-for-jobs", false, "with --wait: wait for the releases' Jobs too")
-	flags.DurationVar(&f.timeout, "timeout", release.DefaultTimeout, "how long one release may take, hooks and waiting included")
+	flags.DurationVar(&f.timeout, "timeout", release.DefaultTimeout, "bound for each release, its hooks and its waiting included")
 	flags.BoolVar(&f.noHooks, "no-hooks", false, "run no hooks")
-	flags.StringVar(&f.dryRun, "dry-run", "none", "change nothing: client prints the plan, server has the cluster check it as well")
+	flags.StringVar(&f.dryRun, "dry-run", "none", "change nothing: client prints the plan, server has the cluster check each object as well")
 	flags.Lookup("dry-run").NoOptDefVal = "client"
-	flags.BoolVar(&f.keepGoing, "keep-going", false, "go on with releases that do not need one that failed")
-	flags.IntVar(&f.history, "history-max", historyMax(a), "revisions that are kept of each release; 0 keeps all")
-	flags.StringVar(&f.description, "description", "", "text for the revision's record")
+	flags.BoolVar(&f.keepGoing, "keep-going", false, "go on with the releases that do not need one that has failed")
+	flags.IntVar(&f.history, "history-max", historyMax(a), "revisions to keep of each release; 0 keeps all")
+	flags.StringVar(&f.description, "description", "", "description of the new revisions, for history")
 	flags.BoolVarP(&f.yes, "yes", "y", false, "yes, this is meant: a context with confirm: true demands it")
-	flags.BoolVar(&f.noLock, "no-lock", false, "do not keep other runs of kai out of the context")
-	flags.DurationVar(&f.lockTimeout, "lock-timeout", 0, "how long to wait for another run")
-	flags.BoolVar(&f.noProgress, "no-progress", false, "plain lines, on a terminal too")
+	flags.BoolVar(&f.noLock, "no-lock", false, "do not keep other runs of kai out of the context, nor care for theirs")
+	flags.DurationVar(&f.lockTimeout, "lock-timeout", 0, "how long to wait for another run of kai to let go of the context")
+	flags.BoolVar(&f.pending, "force-pending", false, "take over a release that Helm has left pending, though it may still be at work")
+	flags.BoolVar(&f.noProgress, "no-progress", false, "print lines, on a terminal too")
 	outputFlag(cmd, &f.output)
 	addNotify(cmd, &f.notify)
 	_ = cmd.RegisterFlagCompletionFunc("dry-run", cobra.FixedCompletions([]string{"none", "client", "server"}, cobra.ShellCompDirectiveNoFileComp))
@@ -90,7 +92,11 @@ then the services, each after those that it needs, and the others side by side. 
 does not change is left alone.
 
 It sends the plan that diff shows. With --plan it sends one that diff has saved, and
-refuses if anything has moved since: the files, the cluster or a secret.
+refuses if anything has moved since: the files, the cluster or a secret. --dry-run
+prints the plan; --dry-run=server has the cluster check it as well.
+
+A context that is bound to a cluster or a namespace is installed there or nowhere, and
+one with confirm: true asks for --yes.
 
 Releases are Helm's: helm list shows them, and Helm 3, Helm 4 and kai take over from
 one another. A release that a killed run has left pending is brought to its end. Two
@@ -107,7 +113,7 @@ not is said. Running again goes on from there.`,
 	}
 	f.planFlags.addFlags(cmd, a, w)
 	f.applyFlags.addFlags(cmd, a)
-	cmd.Flags().BoolVar(&f.atomic, "atomic", false, "take a release back that fails: to the revision before, or away; waits as --wait does")
+	cmd.Flags().BoolVar(&f.atomic, "atomic", false, "take a release that fails back to the revision before, or away; implies --wait")
 	cmd.Flags().BoolVar(&f.createNamespace, "create-namespace", false, "make the namespaces that are missing")
 	cmd.Flags().StringVar(&f.plan, "plan", "", "file of a plan that diff --save-plan has written")
 	cmd.MarkFlagsMutuallyExclusive("plan", "dry-run")
@@ -224,6 +230,7 @@ func (f *applyFlags) apply(ctx context.Context, a *app, r *road, plan *release.P
 	}
 	o.WaitForJobs, o.Timeout, o.NoHooks, o.KeepGoing = f.waitForJobs, f.timeout, f.noHooks, f.keepGoing
 	o.History, o.Description, o.DryRun, o.Run = f.history, f.description, f.dryRun == "server", runID()
+	o.Alone, o.ForcePending = !f.noLock, f.pending
 	progress := a.progress(f.noProgress)
 	o.Events = progress.Event
 	result, failed := r.cluster.Apply(ctx, plan, o)

@@ -126,7 +126,7 @@ func newRoot(a *app) *cobra.Command {
 		Use:               "kai",
 		Short:             "Charts and releases from short descriptions of services",
 		Long:              long,
-		Example:           a.example("init", "generate -c dev", "template -c prod carts"),
+		Example:           a.example("init", "generate -c dev", "diff -c prod", "install -c prod --wait", "status -c prod"),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

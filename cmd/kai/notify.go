@@ -19,7 +19,7 @@ import (
 )
 
 func addNotify(cmd *cobra.Command, to *[]string) {
-	cmd.Flags().StringArrayVar(to, "notify", nil, "tell somebody: slack, slack:#CHANNEL, webhook:URL or file:PATH; credentials come from KAI_SLACK_WEBHOOK_URL, KAI_SLACK_TOKEN and KAI_WEBHOOK_SECRET")
+	cmd.Flags().StringArrayVar(to, "notify", nil, "tell somebody of it (several times if need be): slack, slack:#CHANNEL, webhook:URL or file:PATH; credentials come from KAI_SLACK_WEBHOOK_URL, KAI_SLACK_TOKEN and KAI_WEBHOOK_SECRET")
 }
 
 // notifiers makes what --notify asks for.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/spf13/cobra"
+
 	"github.com/helm-kai/helm-kai/internal/build"
 	"github.com/helm-kai/helm-kai/internal/release"
 	"github.com/helm-kai/helm-kai/internal/render"
@@ -21,6 +23,7 @@ type road struct {
 	from     *workspace.Target
 	releases []build.Release
 	partial  bool // only some of the context's releases were asked for
+	memory   *build.Memory
 
 	cluster *release.Cluster
 	target  release.Target
@@ -88,7 +91,7 @@ func (r *road) reach(ctx context.Context, f *clusterFlags) error {
 // desire renders the releases with their secrets. Without a cluster, marks stand
 // for secrets.
 func (r *road) desire(ctx context.Context, a *app, values map[string]any, jobs int) ([]*release.Desired, error) {
-	o := build.DesireOptions{Render: render.Options{Values: values}, Workspace: r.ws.Name, Namespace: r.target.Namespace, Deployment: r.from.Secrets.Deployment, Jobs: jobs}
+	o := build.DesireOptions{Render: render.Options{Values: values}, Workspace: r.ws.Name, Namespace: r.target.Namespace, Deployment: r.from.Secrets.Deployment, Jobs: jobs, Memory: r.memory}
 	if r.cluster != nil {
 		o.Render.KubeVersion, o.Render.APIVersions, o.Render.ClusterAPIs = r.caps.KubeVersion, r.caps.APIVersions, true
 		o.Revision, o.Strict = r.there.Revision, true
@@ -133,7 +136,14 @@ func (s *selection) apart(a *app, w *workspaceFlags) ([]selection, error) {
 	return out, nil
 }
 
-// one gives the only context of a command that changes something.
+// addOneFlags is addFlags for commands that take one context at a time.
+func (s *selection) addOneFlags(cmd *cobra.Command, w *workspaceFlags) {
+	s.addFlags(cmd, w)
+	cmd.Flags().Lookup("context").Usage = "context of kai, such as dev or prod"
+	_ = cmd.Flags().MarkHidden("all-contexts")
+}
+
+// one gives the only context of a command that works on one at a time.
 func (s *selection) one(a *app, ws *workspace.Workspace) (string, error) {
 	names, err := s.choose(a, ws)
 	if err != nil {

@@ -24,9 +24,12 @@ func newRollback(a *app, w *workspaceFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollback SERVICE… [REVISION]",
 		Short: "Bring releases back to a revision before",
-		Long: `Brings releases back to the revision that was deployed before the current one, or to
-REVISION of one release. What is sent is what was sent then, taken from the release's
-record; it becomes a new revision, as in Helm.`,
+		Long: `Brings releases back to the revision that was deployed before the current one, or one
+release to REVISION, which history shows. What is sent is what was sent then, secrets
+included, taken from the release's record; it becomes a new revision, as in Helm.
+
+The files stay as they are: the next install brings the newer state back, unless it is
+taken back there too.`,
 		Example:           a.example("rollback -c prod carts", "rollback -c prod carts 3 --wait", "rollback -c prod carts orders --dry-run"),
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: w.completeServices,
@@ -34,7 +37,7 @@ record; it becomes a new revision, as in Helm.`,
 			return rollback(cmd.Context(), a, w, &f, args)
 		},
 	}
-	f.selection.addFlags(cmd, w)
+	f.selection.addOneFlags(cmd, w)
 	f.cluster.addFlags(cmd, a)
 	f.applyFlags.addFlags(cmd, a)
 	cmd.Flags().IntVarP(&f.jobs, "concurrency", "j", 0, "releases at the same time (default: 8)")
@@ -61,13 +64,13 @@ func rollback(ctx context.Context, a *app, w *workspaceFlags, f *rollbackFlags, 
 	if err != nil {
 		return err
 	}
-	return f.carry(ctx, a, r, "rollback", f.jobs, func(ctx context.Context) (*release.Plan, error) {
+	return f.carry(ctx, a, r, "rollback", release.ApplyOptions{Jobs: f.jobs, Wait: f.wait}, func(ctx context.Context) (*release.Plan, error) {
 		return r.cluster.Rollback(ctx, r.target, releases, revision, f.recreate)
 	})
 }
 
 // carry locks the context, makes a plan, and prints or applies it.
-func (f *applyFlags) carry(ctx context.Context, a *app, r *road, command string, jobs int, planned func(context.Context) (*release.Plan, error)) error {
+func (f *applyFlags) carry(ctx context.Context, a *app, r *road, command string, o release.ApplyOptions, planned func(context.Context) (*release.Plan, error)) error {
 	dry := f.dryRun != "none"
 	if !dry {
 		if err := r.confirmed(f.yes); err != nil {
@@ -86,5 +89,5 @@ func (f *applyFlags) carry(ctx context.Context, a *app, r *road, command string,
 	if f.dryRun == "client" {
 		return report.Write(a.stdout, plan, report.Options{Context: 3, Color: a.colors(a.stdout)})
 	}
-	return f.apply(ctx, a, r, plan, command, release.ApplyOptions{Jobs: jobs, Wait: f.wait})
+	return f.apply(ctx, a, r, plan, command, o)
 }

@@ -177,7 +177,7 @@ func printStatus(out *bytes.Buffer, all []release.ReleaseStatus, contexts bool) 
 	for i, s := range all {
 		rows[i] = []string{s.Release, s.Namespace, revisionText(s.Revision.Revision), s.Status, healthText(s), timeText(s.Updated), s.Chart}
 		if contexts {
-			rows[i] = append([]string{s.Context}, rows[i]...)
+			rows[i] = append([]string{s.Target.Context}, rows[i]...)
 		}
 	}
 	if contexts {
@@ -203,6 +203,9 @@ func wrong(s release.ReleaseStatus) []string {
 		return nil // the table says it all
 	}
 	var lines []string
+	if from := strings.TrimPrefix(s.Workspace+"/"+s.Context, "/"); s.Context != "" && from != strings.TrimPrefix(s.Target.Workspace+"/"+s.Target.Context, "/") {
+		lines = append(lines, fmt.Sprintf("%s: it was installed from the context %s", s.Release, from))
+	}
 	if s.Status != "deployed" {
 		lines = append(lines, strings.TrimSuffix(fmt.Sprintf("%s: revision %d is %s: %s", s.Release, s.Revision.Revision, s.Status, s.Description), ": "))
 	}

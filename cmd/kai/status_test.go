@@ -16,6 +16,7 @@ func sampleStatuses() []release.ReleaseStatus {
 	return []release.ReleaseStatus{
 		{
 			Revision: release.Revision{Release: "carts", Namespace: "shop", Context: "dev", Revision: 2, Status: "failed", Description: "Upgrade failed", Updated: when, Chart: "carts-1.0.0"},
+			Target:   release.Target{Context: "prod"},
 			Health:   manifest.Health{State: manifest.Progressing, Reason: "NotAvailable"},
 			Objects: []release.ObjectStatus{
 				{Object: manifest.Ref{Kind: "Service", Name: "carts"}, Health: manifest.Health{State: manifest.Ready}},
@@ -26,7 +27,8 @@ func sampleStatuses() []release.ReleaseStatus {
 			},
 		},
 		{
-			Revision: release.Revision{Release: "orders", Namespace: "shop", Context: "dev", Status: release.NotInstalled},
+			Revision: release.Revision{Release: "orders", Namespace: "shop", Status: release.NotInstalled},
+			Target:   release.Target{Context: "dev"},
 			Health:   manifest.Health{State: manifest.Gone, Reason: "NotInstalled"},
 		},
 	}
@@ -42,6 +44,7 @@ func TestPrintStatus(t *testing.T) {
 carts     shop        2          failed          Progressing   2026-05-04T03:02:01Z   carts-1.0.0
 orders    shop                   not-installed                                        
 
+carts: it was installed from the context dev
 carts: revision 2 is failed: Upgrade failed
 carts: Deployment/carts is Progressing (NotAvailable): 0 of 1 replicas are available
   Pod/carts-0: ImagePullBackOff: container carts

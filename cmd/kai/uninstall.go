@@ -29,19 +29,20 @@ before the friends that they need. --all removes all releases of the context, al
 those whose service is gone from the workspace.
 
 A shared friend stays as long as releases beyond these use it. Volume claims of a
-StatefulSet stay, as in Helm, and so does what a chart marks with helm.sh/resource-policy.`,
+StatefulSet stay, as in Helm, and so do namespaces and what a chart marks with
+helm.sh/resource-policy: keep. --dry-run shows what would go.`,
 		Example:           a.example("uninstall -c dev carts", "uninstall -c dev --all", "uninstall -c dev --all --dry-run"),
 		ValidArgsFunction: w.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return uninstall(cmd.Context(), a, w, &f, args)
 		},
 	}
-	f.selection.addFlags(cmd, w)
+	f.selection.addOneFlags(cmd, w)
 	f.cluster.addFlags(cmd, a)
 	f.applyFlags.addFlags(cmd, a)
 	cmd.Flags().IntVarP(&f.jobs, "concurrency", "j", 0, "releases at the same time (default: 8)")
 	cmd.Flags().BoolVar(&f.all, "all", false, "all releases of the context")
-	cmd.Flags().BoolVar(&f.keepHistory, "keep-history", false, "keep the records")
+	cmd.Flags().BoolVar(&f.keepHistory, "keep-history", false, "keep the releases' records, for history")
 	return cmd
 }
 
@@ -72,7 +73,8 @@ func uninstall(ctx context.Context, a *app, w *workspaceFlags, f *uninstallFlags
 		// needed, as far as anybody can tell, and goes first.
 		releases = append(releases, more...)
 	}
-	return f.carry(ctx, a, r, "uninstall", f.jobs, func(ctx context.Context) (*release.Plan, error) {
+	o := release.ApplyOptions{Jobs: f.jobs, Wait: f.wait, KeepHistory: f.keepHistory}
+	return f.carry(ctx, a, r, "uninstall", o, func(ctx context.Context) (*release.Plan, error) {
 		return r.cluster.Uninstall(ctx, r.target, releases)
 	})
 }

@@ -27,22 +27,25 @@ func newValues(a *app, w *workspaceFlags) *cobra.Command {
 		Use:   "values SERVICE",
 		Short: "Print the values that a chart is installed with",
 		Long: `Prints what install gives a chart beyond the values that stand in it: those of -f and
---set, and the secrets. With them, helm upgrade --install of the generated chart makes
-the same release as install does.
+--set, and the secrets. With them, the generated chart makes the same release by Helm
+alone:
+
+` + a.example("generate -c prod carts", "values -c prod carts -o values.yaml") + `
+  helm upgrade --install carts charts/prod/carts -n NAMESPACE -f values.yaml
 
 Secrets are masked, unless --reveal or a file to write to asks for them. The file can
-be read by its owner alone.`,
-		Example:           a.example("values -c prod carts", "values -c prod carts -o values.yaml"),
+be read by its owner alone. No cluster is asked.`,
+		Example:           a.example("values -c prod carts", "values -c prod carts -o values.yaml", "values -c prod carts --set replicas=5 --reveal"),
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: w.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return printValues(cmd.Context(), a, w, f, args)
 		},
 	}
-	f.selection.addFlags(cmd, w)
+	f.selection.addOneFlags(cmd, w)
 	f.chartValues.addFlags(cmd)
-	cmd.Flags().StringVarP(&f.out, "output-file", "o", "", "file to write to, with the secrets")
-	cmd.Flags().BoolVar(&f.reveal, "reveal", false, "print the secrets too")
+	cmd.Flags().StringVarP(&f.out, "output-file", "o", "", "write to this file instead, secrets included")
+	cmd.Flags().BoolVar(&f.reveal, "reveal", false, "print the secrets instead of [masked]")
 	_ = cmd.MarkFlagFilename("output-file")
 	return cmd
 }

@@ -174,7 +174,7 @@ func (c *check) run(ctx context.Context) {
 		c.add("cluster", failed)
 		return
 	}
-	found, err := c.cluster.Verify(ctx, c.target, wanted, release.VerifyOptions{CreateNamespace: c.f.createNamespace, Jobs: c.f.jobs})
+	found, err := c.cluster.Verify(ctx, c.target, wanted, release.VerifyOptions{CreateNamespace: c.f.createNamespace, There: c.there, Jobs: c.f.jobs})
 	c.findings = append(c.findings, found...)
 	c.add("cluster", err)
 	c.unlessDenied("cluster", failed)

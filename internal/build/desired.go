@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/helm-kai/helm-kai/generator"
 	"github.com/helm-kai/helm-kai/internal/manifest"
@@ -52,6 +54,45 @@ type DesireOptions struct {
 	// placeholder stand for it.
 	Strict bool
 	Jobs   int
+	// Memory is what was rendered before; nil remembers nothing.
+	Memory *Memory
+}
+
+// Memory keeps what was rendered, so that a run which wants the same twice, as
+// one that compares two revisions does, renders it once. Its zero value is empty.
+// It is safe for concurrent use.
+type Memory struct {
+	mu    sync.Mutex
+	known map[memoryKey]*release.Desired
+}
+
+type memoryKey [sha256.Size]byte
+
+// recall gives a release's rendering, if there is one of the same chart with the
+// same options.
+func (m *Memory) recall(key memoryKey) *release.Desired {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.known[key]
+}
+
+func (m *Memory) keep(key memoryKey, d *release.Desired) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known == nil {
+		m.known = map[memoryKey]*release.Desired{}
+	}
+	m.known[key] = d
+}
+
+// keyOf stands for all that a rendering is made of.
+func keyOf(r Release, inputs string, o render.Options) (memoryKey, error) {
+	o.ReleaseName, o.Values = r.Name, withPlaceholders(r, o.Values)
+	data, err := json.Marshal(struct {
+		Inputs  string
+		Options render.Options
+	}{inputs, o})
+	return sha256.Sum256(data), err
 }
 
 // Desire renders releases with their secrets: what a cluster is to have. All
@@ -262,19 +303,39 @@ func (o DesireOptions) desire(ctx context.Context, r Release, given []filled) (*
 	}
 	d.Values = fill(options.Values, given, func(f filled) string { return f.value.Reveal() })
 	options.Values = d.Values
+	if o.Memory == nil {
+		return d, o.render(ctx, r, d, options, given, texts)
+	}
+	key, err := keyOf(r, d.Inputs, options)
+	if err != nil {
+		return nil, err
+	}
+	if known := o.Memory.recall(key); known != nil {
+		d.Rendered, d.Objects, d.Hooks, d.CRDs, d.Mask = known.Rendered, known.Objects, known.Hooks, known.CRDs, known.Mask
+		return d, nil
+	}
+	if err := o.render(ctx, r, d, options, given, texts); err != nil {
+		return nil, err
+	}
+	o.Memory.keep(key, d)
+	return d, nil
+}
+
+// render renders a release and finds what is secret in it.
+func (o DesireOptions) render(ctx context.Context, r Release, d *release.Desired, options render.Options, given []filled, texts []string) error {
 	result, err := Render(ctx, r, options)
 	d.Mask = manifest.NewMask(texts)
 	if err != nil {
-		return nil, masked(err, d.Mask)
+		return masked(err, d.Mask)
 	}
 	d.Rendered = result
 	if err := d.Parse(); err != nil {
-		return nil, err
+		return err
 	}
 	if len(texts) > 0 {
-		return d, o.taint(ctx, r, d, options, given)
+		return o.taint(ctx, r, d, options, given)
 	}
-	return d, nil
+	return nil
 }
 
 // masked takes secrets out of what a template has failed with.

@@ -44,12 +44,21 @@ type ApplyOptions struct {
 	Description string
 	// Run names this run in the records that it has in its hands.
 	Run string
+	// Alone says that the run holds the context: what another such run has left
+	// pending is dead then.
+	Alone bool
+	// ForcePending takes over what others have left pending, however young.
+	ForcePending bool
 	// Events is told what happens, by several goroutines.
 	Events func(Event)
 }
 
 // DefaultTimeout is Helm's.
 const DefaultTimeout = 5 * time.Minute
+
+// pendingPatience is how old a pending record must be that may be of somebody at
+// work, Helm above all: its default timeout.
+const pendingPatience = DefaultTimeout
 
 // apply is a run.
 type apply struct {
@@ -120,10 +129,61 @@ func (a *apply) refuse() error {
 			}
 		}
 	}
+	if err := a.large(); err != nil {
+		return err
+	}
+	if busy := a.busy(); len(busy) > 0 {
+		return fmt.Errorf("%s\n  hint: wait for it to end; after %s it counts as dead; --force-pending takes it over now", strings.Join(busy, "\n"), pendingPatience)
+	}
 	if len(what) > 0 {
 		return fmt.Errorf("%s\n  hint: --recreate deletes these objects and makes them anew (a StatefulSet's pods and claims stay)", strings.Join(what, "\n"))
 	}
 	return nil
+}
+
+// large finds the releases whose records no cluster takes. Only what may be that
+// large is packed to find out.
+func (a *apply) large() error {
+	var errs []error
+	for i := range a.plan.Steps {
+		s, w := &a.plan.Steps[i], &a.plan.work[i]
+		if s.Action == Unchanged || w.want == nil {
+			continue
+		}
+		r := a.record(s, w)
+		size := len(r.Manifest)
+		for _, f := range slices.Concat(r.Chart.Raw, r.Chart.Templates, r.Chart.Files) {
+			size += len(f.Data)
+		}
+		if size > maxRecord/2 {
+			_, err := encode(r)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// busy words which releases somebody else may have in hand at this moment: a
+// record is pending while Helm works, and also after it was killed.
+func (a *apply) busy() []string {
+	if a.options.DryRun || a.options.ForcePending {
+		return nil
+	}
+	var out []string
+	for i, w := range a.plan.work {
+		if w.want == nil || w.state == nil || w.state.last == nil || !w.state.last.pending() {
+			continue
+		}
+		r := w.state.last
+		// One of kai's runs under the Lease that this run has now.
+		dead := a.options.Alone && a.plan.Target.has(r) && strings.HasPrefix(r.Labels[labelRun], runAlone) && r.Labels[labelRevision] == strconv.Itoa(r.Revision)
+		if dead || a.c.clock.Now().Sub(r.Info.LastDeployed.Time) >= pendingPatience {
+			continue
+		}
+		out = append(out, fmt.Sprintf("%s: revision %d is %s since %s, and not by a run of kai that is known to be over: Helm may be at work on it",
+			a.plan.Steps[i].Release, r.Revision, r.Status, r.Info.LastDeployed.UTC().Format(time.RFC3339)))
+	}
+	return out
 }
 
 // namespaces makes the namespaces that the plan's releases go into.
@@ -152,6 +212,10 @@ func (a *apply) turn(ctx context.Context, i int, slots chan struct{}) (Outcome, 
 	}
 	if s.Action == Unchanged {
 		out.Status = StatusUnchanged
+		if err := a.mend(ctx, &a.plan.work[i]); err != nil {
+			out.Status, out.Message = StatusFailed, err.Error()
+			return out, fmt.Errorf("%s: %w", s.Release, err)
+		}
 		return out, nil
 	}
 	slots <- struct{}{}
@@ -261,6 +325,9 @@ func (a *apply) install(ctx context.Context, i int, out *Outcome) error {
 	s, w := &a.plan.Steps[i], &a.plan.work[i]
 	record := a.record(s, w)
 	a.event(s.Release, PhaseStarted, "%s", map[Action]string{Create: "installing", Upgrade: "upgrading"}[s.Action])
+	if err := a.bury(ctx, w); err != nil {
+		return err
+	}
 	if err := a.c.createRecord(ctx, record); err != nil {
 		return err
 	}
@@ -326,19 +393,18 @@ func (a *apply) record(s *Step, w *work) *helm.Release {
 	labels[labelRevision] = strconv.Itoa(r.Version)
 	if a.options.Run != "" {
 		labels[labelRun] = a.options.Run
+		if a.options.Alone {
+			labels[labelRun] = runAlone + a.options.Run
+		}
 	}
 	r.Labels = labels
 	return r
 }
 
-// supersede marks the revision that was deployed before.
-func (a *apply) supersede(ctx context.Context, w *work) error {
+// bury marks the revisions that killed runs have left pending.
+func (a *apply) bury(ctx context.Context, w *work) error {
 	if w.state == nil {
 		return nil
-	}
-	old := slices.Clone(w.state.others)
-	if d := w.state.deployed; d != nil && d.Status == helm.StatusDeployed {
-		old = append(old, d)
 	}
 	for _, r := range w.state.since {
 		if r.pending() {
@@ -347,7 +413,28 @@ func (a *apply) supersede(ctx context.Context, w *work) error {
 			}
 		}
 	}
-	for _, r := range old {
+	return nil
+}
+
+// supersede marks the revision that was deployed before.
+func (a *apply) supersede(ctx context.Context, w *work) error {
+	if w.state == nil {
+		return nil
+	}
+	if d := w.state.deployed; d != nil && d.Status == helm.StatusDeployed {
+		if err := a.c.setStatus(ctx, d, helm.StatusSuperseded, ""); err != nil {
+			return err
+		}
+	}
+	return a.mend(ctx, w)
+}
+
+// mend marks revisions that a run should have marked and was killed before.
+func (a *apply) mend(ctx context.Context, w *work) error {
+	if w.state == nil || a.options.DryRun {
+		return nil
+	}
+	for _, r := range w.state.others {
 		if err := a.c.setStatus(ctx, r, helm.StatusSuperseded, ""); err != nil {
 			return err
 		}
@@ -644,10 +731,10 @@ func refused(verb string, r manifest.Ref, err error) error {
 		hint = "the namespace enforces a Pod Security level that the pods do not keep"
 	case apierrors.IsForbidden(err) && strings.Contains(text, "being terminated"):
 		hint = "wait until the namespace is gone, then run again with --create-namespace"
+	case strings.Contains(text, "admission webhook"), strings.Contains(text, "ValidatingAdmissionPolicy"):
+		hint = "a policy of the cluster refuses it"
 	case apierrors.IsForbidden(err):
 		hint = "verify lists all that is missing"
-	case strings.Contains(text, "admission webhook"):
-		hint = "a policy of the cluster refuses it"
 	case apierrors.IsTooManyRequests(err):
 		hint = "the cluster is overloaded: run again, with a smaller --concurrency"
 	case apierrors.IsNotFound(err) && strings.Contains(text, "namespaces"):

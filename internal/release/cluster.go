@@ -236,7 +236,7 @@ func (c *Cluster) get(ctx context.Context, r manifest.Ref, namespace string) (ma
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("get %s: %w", r, err)
+		return nil, refused("get", r, err)
 	}
 	return o.Object, nil
 }
@@ -386,7 +386,7 @@ func (c *Cluster) readPlace(ctx context.Context, m *meta.RESTMapping, namespace 
 		case err == nil:
 			out[r.Key()] = o.Object
 		case !apierrors.IsNotFound(err):
-			return nil, fmt.Errorf("get %s: %w", r, err)
+			return nil, refused("get", r, err)
 		}
 	}
 	return out, nil

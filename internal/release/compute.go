@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -227,11 +228,21 @@ func (p *planner) previous(plan *Plan) ([][][]manifest.Object, error) {
 		if w.state == nil {
 			continue
 		}
+		// What is to be sent again need not be read twice.
+		again := w.want != nil && w.want.Rendered != nil
+		text := ""
+		if again {
+			text = w.want.manifest()
+		}
 		records := w.state.since
 		if w.state.deployed != nil {
 			records = append([]*Record{w.state.deployed}, records...)
 		}
 		for _, r := range records {
+			if again && r.Manifest == text {
+				out[i] = append(out[i], w.want.Objects)
+				continue
+			}
 			objects, err := manifest.Parse(r.Manifest)
 			if err != nil {
 				return nil, fmt.Errorf("the record of %s, revision %d: %w", r.Name, r.Revision, err)
@@ -391,8 +402,12 @@ func pairs(before, after []manifest.Object, mask *manifest.Mask) []manifest.Chan
 	for _, o := range after {
 		var was map[string]any
 		if b, ok := old[o.Ref.Key()]; ok {
-			was = normal(b)
 			delete(old, o.Ref.Key())
+			if identical(b.Fields, o.Fields) {
+				out = append(out, manifest.Change{Ref: o.Ref, Action: manifest.Unchanged, Source: o.Source, Hook: o.Hook})
+				continue
+			}
+			was = normal(b)
 		}
 		c := manifest.Compare(o.Ref, was, normal(o), mask)
 		c.Source, c.Hook = o.Source, o.Hook
@@ -406,6 +421,12 @@ func pairs(before, after []manifest.Object, mask *manifest.Mask) []manifest.Chan
 		}
 	}
 	return out
+}
+
+// identical says that two objects are one in memory, as where both sides of a
+// comparison were rendered at once.
+func identical(a, b map[string]any) bool {
+	return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
 }
 
 // normal makes rendered objects comparable with one another.

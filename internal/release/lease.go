@@ -59,8 +59,8 @@ type Holder struct {
 
 // gone says whether a Lease is nobody's by now.
 func (h Holder) gone(lease *coordinationv1.Lease) bool {
-	other := lease.Spec.HolderIdentity
-	return other == nil || *other == "" || h.Gone != nil && h.Gone(*other)
+	other := holderOf(lease)
+	return other == "" || h.Gone != nil && h.Gone(other)
 }
 
 // LeaseName is the name of a context's Lease.
@@ -116,7 +116,7 @@ func (c *Cluster) Lock(ctx context.Context, t Target, holder Holder, timeout tim
 			continue
 		}
 		if alive && now.Sub(start) >= timeout {
-			e := &LockedError{Context: t.Context, Holder: *lease.Spec.HolderIdentity}
+			e := &LockedError{Context: t.Context, Holder: holderOf(lease)}
 			if lease.Spec.AcquireTime != nil {
 				e.Since = lease.Spec.AcquireTime.Time
 			}
@@ -139,6 +139,18 @@ func (c *Cluster) lease(name string, t Target, holder string) *coordinationv1.Le
 	}
 }
 
+// sameHold says whether a Lease is still the holder's that it was.
+func sameHold(now, was *coordinationv1.Lease) bool {
+	return now.UID == was.UID && holderOf(now) == holderOf(was)
+}
+
+func holderOf(lease *coordinationv1.Lease) string {
+	if lease.Spec.HolderIdentity == nil {
+		return ""
+	}
+	return *lease.Spec.HolderIdentity
+}
+
 // hold renews a Lease until it is released.
 func (c *Cluster) hold(parent context.Context, t Target, lease *coordinationv1.Lease) *Hold {
 	client := c.core.CoordinationV1().Leases(t.Namespace)
@@ -158,12 +170,19 @@ func (c *Cluster) hold(parent context.Context, t Target, lease *coordinationv1.L
 			next.Spec.RenewTime = &now
 			request, cancel := context.WithTimeout(context.WithoutCancel(parent), leaseRenewal)
 			renewed, err := client.Update(request, next, metav1.UpdateOptions{})
+			if apierrors.IsConflict(err) {
+				// The answer to the last renewal may have been lost, and not the Lease.
+				renewed, err = client.Get(request, lease.Name, metav1.GetOptions{})
+			}
 			cancel()
 			switch {
-			case err == nil:
+			case err == nil && sameHold(renewed, lease):
 				lease, last = renewed, c.clock.Now()
-			case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-				lose(fmt.Errorf("another run has taken the context %s over", t.Context))
+			case err == nil:
+				lose(fmt.Errorf("another run has taken the context %s over: %s", t.Context, holderOf(renewed)))
+				return
+			case apierrors.IsNotFound(err):
+				lose(fmt.Errorf("the hold on the context %s is lost: somebody has deleted the Lease %s in %s", t.Context, lease.Name, t.Namespace))
 				return
 			case c.clock.Now().Sub(last) >= leaseDuration*2/3:
 				lose(fmt.Errorf("the hold on the context %s could not be renewed: %s", t.Context, short(err)))
@@ -181,9 +200,10 @@ func (c *Cluster) hold(parent context.Context, t Target, lease *coordinationv1.L
 		<-stopped
 		last, cancel := context.WithTimeout(context.WithoutCancel(parent), leaseRenewal)
 		defer cancel()
-		version := lease.ResourceVersion
 		// Where another run has it by now, it stays.
-		_ = client.Delete(last, lease.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{ResourceVersion: &version}})
+		if now, err := client.Get(last, lease.Name, metav1.GetOptions{}); err == nil && sameHold(now, lease) {
+			_ = client.Delete(last, lease.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{ResourceVersion: &now.ResourceVersion}})
+		}
 		lose(nil)
 	}}
 }

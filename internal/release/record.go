@@ -52,6 +52,8 @@ const (
 	labelRevision = "release.kai/revision"
 	// labelRun names the run of kai that has the release in its hands.
 	labelRun = "release.kai/run"
+	// runAlone begins its name where it holds the context.
+	runAlone = "alone-"
 )
 
 // recordKind is where records are kept.

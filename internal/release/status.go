@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/helm-kai/helm-kai/internal/manifest"
 )
@@ -22,7 +24,11 @@ const NotInstalled = "not-installed"
 // ReleaseStatus is how a release is: what its record says, and how its objects
 // are in the cluster. It holds no secret.
 type ReleaseStatus struct {
+	// Revision is the newest; its context and workspace are those that the release
+	// was installed from, where kai has installed it.
 	Revision
+	// Target is what was asked for.
+	Target Target `json:"target"`
 	// Health is that of the object that is worst off.
 	Health  manifest.Health `json:"health"`
 	Objects []ObjectStatus  `json:"objects"`
@@ -82,21 +88,21 @@ func (c *Cluster) Status(ctx context.Context, target Target, releases []Removal)
 		state := there.states[releaseKey{r.Namespace, r.Name}]
 		if !state.installed() {
 			out[i] = ReleaseStatus{
-				Revision: Revision{Release: r.Name, Namespace: r.Namespace, Status: NotInstalled, Context: target.Context, Workspace: target.Workspace, Cluster: target.Cluster},
-				Health:   manifest.Health{State: manifest.Gone, Reason: "NotInstalled", Message: "it is not installed"},
-				Objects:  []ObjectStatus{},
+				Revision: Revision{Release: r.Name, Namespace: r.Namespace, Status: NotInstalled}, Target: target,
+				Health:  manifest.Health{State: manifest.Gone, Reason: "NotInstalled", Message: "it is not installed"},
+				Objects: []ObjectStatus{},
 			}
 			continue
 		}
 		if out[i], masks[i], err = c.recorded(state.last); err != nil {
 			return nil, err
 		}
-		out[i].Cluster = target.Cluster
+		out[i].Target = target
 		for _, o := range out[i].Objects {
 			refs = append(refs, o.Object)
 		}
 	}
-	live, err := c.read(ctx, refs, 0)
+	live, denied, err := c.readable(ctx, refs)
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +110,10 @@ func (c *Cluster) Status(ctx context.Context, target Target, releases []Removal)
 	for i := range out {
 		for j := range out[i].Objects {
 			o := &out[i].Objects[j]
+			if why := denied[o.Object.Key()]; why != "" {
+				o.Health = manifest.Health{State: manifest.Unknown, Reason: "Forbidden", Message: why}
+				continue
+			}
 			o.Health = manifest.Judge(live.get(o.Object))
 			if o.State != manifest.Ready && o.State != manifest.Gone {
 				unready = append(unready, o)
@@ -118,6 +128,34 @@ func (c *Cluster) Status(ctx context.Context, target Target, releases []Removal)
 		}
 	}
 	return out, ctx.Err()
+}
+
+// readable reads objects as read does, and says why for those that the caller may
+// not see.
+func (c *Cluster) readable(ctx context.Context, refs []manifest.Ref) (found *live, denied map[string]string, err error) {
+	if found, err = c.read(ctx, refs, 0); !isForbidden(err) {
+		return found, nil, err
+	}
+	byKind := map[manifest.Ref][]manifest.Ref{}
+	for _, r := range refs {
+		kind := manifest.Ref{APIVersion: r.APIVersion, Kind: r.Kind, Namespace: r.Namespace}
+		byKind[kind] = append(byKind[kind], r)
+	}
+	found, denied = &live{objects: map[string]map[string]any{}}, map[string]string{}
+	for _, some := range byKind {
+		part, err := c.read(ctx, some, 0)
+		switch {
+		case isForbidden(err):
+			for _, r := range some {
+				denied[r.Key()] = short(err)
+			}
+		case err != nil:
+			return nil, nil, err
+		default:
+			maps.Copy(found.objects, part.objects)
+		}
+	}
+	return found, denied, nil
 }
 
 // recorded gives what a record says of a release: the objects as they were sent
@@ -186,7 +224,14 @@ func (c *Cluster) troubles(ctx context.Context, live *live, unready []*ObjectSta
 	each(ctx, 0, len(unready), func(i int) {
 		o := unready[i]
 		if i, known := namespaces[o.Object.Namespace]; known {
-			o.Troubles = append(c.podTroubles(ctx, live.get(o.Object)), warningsOf(warnings[i], o.Object)...)
+			ids := map[types.UID]bool{}
+			o.Troubles = c.podTroubles(ctx, live.get(o.Object), ids)
+			for _, w := range warningsOf(warnings[i], o.Object, ids) {
+				// A pod says of itself what the scheduler has warned of.
+				if !slices.ContainsFunc(o.Troubles, func(t Trouble) bool { return t.Of == w.Of && t.Message == w.Message }) {
+					o.Troubles = append(o.Troubles, w)
+				}
+			}
 			if len(o.Troubles) > maxTroubles {
 				o.Troubles = o.Troubles[:maxTroubles]
 			}
@@ -194,8 +239,11 @@ func (c *Cluster) troubles(ctx context.Context, live *live, unready []*ObjectSta
 	})
 }
 
-// podTroubles finds what keeps the pods of a workload from being ready.
-func (c *Cluster) podTroubles(ctx context.Context, o map[string]any) []Trouble {
+// podTroubles finds what keeps the pods of a workload from being ready, and notes
+// its uid and theirs.
+func (c *Cluster) podTroubles(ctx context.Context, o map[string]any, ids map[types.UID]bool) []Trouble {
+	u := unstructured.Unstructured{Object: o}
+	ids[u.GetUID()] = true
 	raw, found, _ := unstructured.NestedMap(o, "spec", "selector")
 	if !found || raw["matchLabels"] == nil && raw["matchExpressions"] == nil {
 		return nil
@@ -208,13 +256,13 @@ func (c *Cluster) podTroubles(ctx context.Context, o map[string]any) []Trouble {
 	if err != nil || chosen.Empty() {
 		return nil
 	}
-	u := unstructured.Unstructured{Object: o}
 	pods, err := c.dynamic.Resource(podResource).Namespace(u.GetNamespace()).List(ctx, metav1.ListOptions{LabelSelector: chosen.String(), Limit: 50})
 	if err != nil {
 		return nil
 	}
 	var out []Trouble
 	for _, pod := range pods.Items {
+		ids[pod.GetUID()] = true
 		if reason, message, restarts := manifest.PodTrouble(pod.Object); reason != "" {
 			out = append(out, Trouble{Of: "Pod/" + pod.GetName(), Reason: reason, Message: message, Restarts: restarts})
 		}
@@ -240,15 +288,15 @@ func happened(e corev1.Event) time.Time {
 	return e.LastTimestamp.Time
 }
 
-// warningsOf gives the newest warnings about an object and about what controllers
-// have made of it: each reason once.
-func warningsOf(events []corev1.Event, r manifest.Ref) []Trouble {
+// warningsOf gives the newest warnings about objects that are there now, by their
+// uids, and about the ReplicaSets of a Deployment: each reason once.
+func warningsOf(events []corev1.Event, r manifest.Ref, ids map[types.UID]bool) []Trouble {
 	var out []Trouble
 	said := map[string]bool{}
 	for _, e := range events {
 		of := e.InvolvedObject
-		own := of.Kind == r.Kind && of.Name == r.Name
-		if said[e.Reason] || !own && !(makesOthers(r.Kind) && generated(of.Name, r.Name)) {
+		replicas := r.Kind == "Deployment" && of.Kind == "ReplicaSet" && setOf(of.Name, r.Name)
+		if said[e.Reason] || !ids[of.UID] && !replicas {
 			continue
 		}
 		said[e.Reason] = true
@@ -257,24 +305,10 @@ func warningsOf(events []corev1.Event, r manifest.Ref) []Trouble {
 	return out
 }
 
-// makesOthers says whether a kind is one whose objects bring pods into being.
-func makesOthers(kind string) bool {
-	return slices.Contains([]string{"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob"}, kind)
-}
-
-// generated says whether a controller has made a name out of its object's: what
-// it appends are numbers, or letters and digits of its own choice.
+// setOf says whether a name is that of a Deployment's ReplicaSet: what its
+// controller appends is a hash in letters and digits of its own choice.
 // Source: k8s.io/apimachinery/pkg/util/rand.SafeEncodeString.
-func generated(name, of string) bool {
-	rest, ok := strings.CutPrefix(name, of+"-")
-	if !ok {
-		return false
-	}
-	for part := range strings.SplitSeq(rest, "-") {
-		number := part != "" && strings.Trim(part, "0123456789") == ""
-		if !number && (len(part) < 4 || strings.Trim(part, "bcdfghjklmnpqrstvwxz2456789") != "") {
-			return false
-		}
-	}
-	return true
+func setOf(name, deployment string) bool {
+	hash, ok := strings.CutPrefix(name, deployment+"-")
+	return ok && hash != "" && strings.Trim(hash, "bcdfghjklmnpqrstvwxz2456789") == ""
 }

@@ -2,12 +2,14 @@ package release
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
 	helm "helm.sh/helm/v3/pkg/release"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/helm-kai/helm-kai/internal/manifest"
 )
@@ -55,48 +57,51 @@ func TestGoodAndBroken(t *testing.T) {
 	}
 }
 
-func TestGenerated(t *testing.T) {
+func TestSetOf(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, of string
 		want     bool
 	}{
 		{"carts-5ccbc45cd8", "carts", true},
-		{"carts-5ccbc45cd8-gsp8p", "carts", true},
-		{"carts-0", "carts", true},
-		{"nightly-29384756-x2v4b", "nightly", true},
-		{"carts-db-0", "carts", false},
-		{"carts-db", "carts", false},
-		{"carts-redis-5ccbc45cd8", "carts", false},
+		{"carts-db-5ccbc45cd8", "carts", false},
+		{"carts-db-5ccbc45cd8", "carts-db", true},
+		{"carts-redis", "carts", false},
 		{"carts-", "carts", false},
 		{"carts", "carts", false},
-		{"cartsx-0", "carts", false},
+		{"cartsx-5ccbc45cd8", "carts", false},
 	} {
-		if got := generated(test.name, test.of); got != test.want {
-			t.Errorf("generated(%q, %q) = %v", test.name, test.of, got)
+		if got := setOf(test.name, test.of); got != test.want {
+			t.Errorf("setOf(%q, %q) = %v", test.name, test.of, got)
 		}
 	}
 }
 
 func TestWarningsOf(t *testing.T) {
 	t.Parallel()
-	event := func(kind, name, reason, message string) corev1.Event {
-		return corev1.Event{InvolvedObject: corev1.ObjectReference{Kind: kind, Name: name}, Reason: reason, Message: message}
+	event := func(kind, name, uid, reason, message string) corev1.Event {
+		return corev1.Event{InvolvedObject: corev1.ObjectReference{Kind: kind, Name: name, UID: types.UID(uid)}, Reason: reason, Message: message}
 	}
 	events := []corev1.Event{
-		event("Pod", "carts-5ccbc45cd8-gsp8p", "BackOff", "newest "),
-		event("Pod", "carts-5ccbc45cd8-gsp8p", "BackOff", "older"),
-		event("Pod", "carts-db-0", "BackOff", "of another"),
-		event("Deployment", "carts", "FailedCreate", "own"),
-		event("Service", "carts", "FailedToUpdateEndpoint", "of another kind"),
+		event("Pod", "carts-5ccbc45cd8-gsp8p", "pod", "BackOff", "newest "),
+		event("Pod", "carts-5ccbc45cd8-gsp8p", "pod", "BackOff", "older"),
+		event("Pod", "carts-5ccbc45cd8-x2v4b", "gone", "Unhealthy", "of one that is gone"),
+		event("Deployment", "carts", "own", "FailedCreate", "own"),
+		event("ReplicaSet", "carts-5ccbc45cd8", "set", "FailedMount", "of its set"),
+		event("ReplicaSet", "carts-db-5ccbc45cd8", "other", "Other", "of another"),
 	}
-	got := warningsOf(events, manifest.Ref{Kind: "Deployment", Name: "carts"})
-	want := []Trouble{{Of: "Pod/carts-5ccbc45cd8-gsp8p", Reason: "BackOff", Message: "newest"}, {Of: "Deployment/carts", Reason: "FailedCreate", Message: "own"}}
-	if len(got) != len(want) || got[0] != want[0] || got[1] != want[1] {
+	ids := map[types.UID]bool{"own": true, "pod": true}
+	got := warningsOf(events, manifest.Ref{Kind: "Deployment", Name: "carts"}, ids)
+	want := []Trouble{
+		{Of: "Pod/carts-5ccbc45cd8-gsp8p", Reason: "BackOff", Message: "newest"},
+		{Of: "Deployment/carts", Reason: "FailedCreate", Message: "own"},
+		{Of: "ReplicaSet/carts-5ccbc45cd8", Reason: "FailedMount", Message: "of its set"},
+	}
+	if !slices.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if got := warningsOf(events, manifest.Ref{Kind: "PersistentVolumeClaim", Name: "carts"}); got != nil {
-		t.Errorf("a claim makes no pods: %+v", got)
+	if got := warningsOf(events, manifest.Ref{Kind: "StatefulSet", Name: "carts"}, nil); got != nil {
+		t.Errorf("got %+v, want nothing", got)
 	}
 }
 
@@ -114,6 +119,7 @@ func TestStatusMasksAndIsStable(t *testing.T) {
 	t.Parallel()
 	s := ReleaseStatus{
 		Revision: Revision{Release: "carts", Namespace: "shop", Revision: 3, Status: "failed", Description: "Upgrade failed: example-hidden-text is wrong", By: "kai", Context: "dev"},
+		Target:   Target{Workspace: "sock-shop", Context: "dev"},
 		Health:   manifest.Health{State: manifest.Failed, Reason: "ProgressDeadlineExceeded"},
 		Objects: []ObjectStatus{{
 			Object:   manifest.Ref{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "shop", Name: "carts"},
@@ -127,7 +133,7 @@ func TestStatusMasksAndIsStable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"release":"carts","namespace":"shop","revision":3,"status":"failed","description":"Upgrade failed: [masked] is wrong","by":"kai","context":"dev",` +
-		`"health":{"state":"Failed","reason":"ProgressDeadlineExceeded"},` +
+		`"target":{"workspace":"sock-shop","context":"dev"},"health":{"state":"Failed","reason":"ProgressDeadlineExceeded"},` +
 		`"objects":[{"object":{"apiVersion":"apps/v1","kind":"Deployment","namespace":"shop","name":"carts"},"state":"Failed","reason":"ProgressDeadlineExceeded","message":"it has [masked]",` +
 		`"troubles":[{"of":"Pod/carts-0","reason":"BackOff","message":"[masked]","restarts":2}]}]}`
 	if string(got) != want {

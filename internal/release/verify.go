@@ -22,7 +22,10 @@ import (
 type VerifyOptions struct {
 	// CreateNamespace says that missing namespaces will be made.
 	CreateNamespace bool
-	Jobs            int
+	// There is what the records say; what they hold and nobody wants any more has to
+	// be deleted. Nil is not known.
+	There *Installed
+	Jobs  int
 }
 
 // Verify finds what on the cluster would stand in the way of releases: missing
@@ -32,6 +35,7 @@ type VerifyOptions struct {
 func (c *Cluster) Verify(ctx context.Context, target Target, wanted []*Desired, o VerifyOptions) (source.Findings, error) {
 	v := &verifier{c: c, target: target, options: o, places: map[place]*permission{}}
 	v.kinds(wanted)
+	v.obsolete(wanted)
 	v.run()
 	for _, step := range []func(context.Context, []*Desired) error{v.checkNamespaces, v.checkSchemas, v.checkPermissions} {
 		if err := step(ctx, wanted); err != nil {
@@ -159,6 +163,26 @@ func (v *verifier) object(d *Desired, o manifest.Object, defined map[string]bool
 		v.findings.Add("unknown-kind", at, path, "install its CustomResourceDefinition first, or an API version that the cluster has", "the cluster does not know the kind %s of %s", o.Ref.Kind, o.Ref.APIVersion)
 	default:
 		v.findings.Add("unknown-kind", at, path, "", "%s", err)
+	}
+}
+
+// obsolete notes the kinds of what the releases have had so far.
+func (v *verifier) obsolete(wanted []*Desired) {
+	if v.options.There == nil {
+		return
+	}
+	for _, d := range wanted {
+		state := v.options.There.states[d.key()]
+		if !state.installed() || state.deployed == nil {
+			continue
+		}
+		// A record that cannot be read is the plan's finding.
+		objects, _ := manifest.Parse(state.deployed.Manifest)
+		for _, o := range objects {
+			if m, err := v.c.mappingFor(o.Ref); err == nil {
+				v.need(place{group: m.Resource.Group, resource: m.Resource.Resource, namespace: placed(o.Ref, m, d.Namespace).Namespace}, d.Name, "get", "delete")
+			}
+		}
 	}
 }
 
