@@ -102,9 +102,16 @@ func Desire(ctx context.Context, releases []Release, o DesireOptions) ([]*releas
 	if err != nil {
 		return nil, nil, err
 	}
+	lacking := map[string]bool{}
+	for _, f := range findings {
+		lacking[f.Path] = true
+	}
 	out := make([]*release.Desired, len(releases))
 	more := make([]source.Findings, len(releases))
 	Each(ctx, o.Jobs, len(releases), func(i int) {
+		if lacking[releases[i].Name] {
+			return // its chart would say once more which secrets it lacks
+		}
 		d, err := o.desire(ctx, releases[i], given[i])
 		if err != nil {
 			more[i] = source.Findings{Finding(releases[i], err)}

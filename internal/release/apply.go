@@ -68,7 +68,7 @@ type apply struct {
 
 	mu      sync.Mutex
 	done    map[string]chan struct{} // closed when a release is over
-	failed  map[string]bool
+	lost    map[string]bool // have failed, or need what has
 	stopped bool
 }
 
@@ -90,7 +90,7 @@ func (c *Cluster) Apply(ctx context.Context, plan *Plan, o ApplyOptions) (*Resul
 	if o.Events == nil {
 		o.Events = func(Event) {}
 	}
-	a := &apply{c: c, plan: plan, options: o, done: map[string]chan struct{}{}, failed: map[string]bool{}}
+	a := &apply{c: c, plan: plan, options: o, done: map[string]chan struct{}{}, lost: map[string]bool{}}
 	if err := a.refuse(); err != nil {
 		return nil, err
 	}
@@ -212,9 +212,8 @@ func (a *apply) turn(ctx context.Context, i int, slots chan struct{}) (Outcome, 
 	}
 	if s.Action == Unchanged {
 		out.Status = StatusUnchanged
-		if err := a.mend(ctx, &a.plan.work[i]); err != nil {
-			out.Status, out.Message = StatusFailed, err.Error()
-			return out, fmt.Errorf("%s: %w", s.Release, err)
+		if err := a.settle(ctx, i); err != nil {
+			return a.failed(ctx, i, out, err)
 		}
 		return out, nil
 	}
@@ -234,10 +233,32 @@ func (a *apply) turn(ctx context.Context, i int, slots chan struct{}) (Outcome, 
 		a.event(s.Release, PhaseDone, "%s", a.word(out))
 		return out, nil
 	}
-	mask := a.mask(i)
-	err = &maskedError{err: err, text: mask.Text(err.Error())}
+	return a.failed(ctx, i, out, err)
+}
+
+// settle sees to a release that does not change: what a killed run should have
+// written, and what it waits for.
+func (a *apply) settle(ctx context.Context, i int) error {
+	s, w := &a.plan.Steps[i], &a.plan.work[i]
+	if err := a.mend(ctx, w); err != nil || !a.options.Wait || a.options.DryRun || w.want == nil {
+		return err
+	}
+	ctx, cancel := a.bounded(ctx)
+	defer cancel()
+	return a.wait(ctx, s, w.want.Objects)
+}
+
+// bounded gives a release its time.
+func (a *apply) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, a.options.Timeout, fmt.Errorf("it took longer than --timeout %s", a.options.Timeout))
+}
+
+// failed notes that a release has failed, and words it without its secrets.
+func (a *apply) failed(ctx context.Context, i int, out Outcome, err error) (Outcome, error) {
+	s := &a.plan.Steps[i]
+	err = &maskedError{err: err, text: a.maskOf(&a.plan.work[i]).Text(err.Error())}
 	a.mu.Lock()
-	a.failed[s.Release] = true
+	a.lost[s.Release] = true
 	a.stopped = a.stopped || !a.options.KeepGoing
 	a.mu.Unlock()
 	switch {
@@ -281,9 +302,9 @@ func (a *apply) skip(ctx context.Context, i int) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, need := range a.plan.Steps[i].Needs {
-		if a.failed[need] {
+		if a.lost[need] {
 			// Those that need this one are not started either.
-			a.failed[a.plan.Steps[i].Release] = true
+			a.lost[a.plan.Steps[i].Release] = true
 			return need + " has failed"
 		}
 	}
@@ -297,13 +318,6 @@ func (a *apply) event(release string, phase Phase, format string, args ...any) {
 	a.options.Events(Event{Time: a.c.clock.Now(), Release: release, Phase: phase, Message: fmt.Sprintf(format, args...)})
 }
 
-func (a *apply) mask(i int) *manifest.Mask {
-	if w := a.plan.work[i].want; w != nil && w.Mask != nil {
-		return w.Mask
-	}
-	return manifest.NewMask(nil)
-}
-
 // carry carries one step out.
 func (a *apply) carry(ctx context.Context, i int, out *Outcome) error {
 	s, w := &a.plan.Steps[i], &a.plan.work[i]
@@ -311,7 +325,7 @@ func (a *apply) carry(ctx context.Context, i int, out *Outcome) error {
 		a.event(s.Release, PhaseStarted, "asking the cluster")
 		return a.dryRun(ctx, s, w)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, a.options.Timeout, fmt.Errorf("it took longer than --timeout %s", a.options.Timeout))
+	ctx, cancel := a.bounded(ctx)
 	defer cancel()
 	if s.Action == Remove {
 		a.event(s.Release, PhaseStarted, "removing")

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/discovery"
@@ -47,6 +48,9 @@ type Cluster struct {
 	mapping sync.Mutex // the mapper asks again after a miss, once for all
 	missed  map[schema.GroupKind]bool
 	schemas *manifest.Schemas
+
+	decodeMu sync.Mutex
+	decoded  map[string]decodedRecord // by namespace and name of what holds it
 
 	nsMu       sync.Mutex
 	namespaces map[string]corev1.NamespacePhase
@@ -88,7 +92,10 @@ func Connect(getter genericclioptions.RESTClientGetter, o ConnectOptions) (*Clus
 		return nil, err
 	}
 	c := &Cluster{config: config, records: records, clock: o.Clock, missed: map[schema.GroupKind]bool{}, namespaces: map[string]corev1.NamespacePhase{}}
-	if c.core, err = kubernetes.NewForConfigAndClient(config, client); err != nil {
+	// Records are large, and much faster to read that way. What is sent stays JSON.
+	core := rest.CopyConfig(config)
+	core.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	if c.core, err = kubernetes.NewForConfigAndClient(core, client); err != nil {
 		return nil, err
 	}
 	if c.dynamic, err = dynamic.NewForConfigAndClient(config, client); err != nil {

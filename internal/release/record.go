@@ -244,19 +244,48 @@ func (c *Cluster) listRecords(ctx context.Context, namespace, selector string) (
 	out := make([]*Record, len(objects))
 	each(ctx, 0, len(objects), func(i int) {
 		// A record that cannot be read is one that Helm does not list either.
-		if r, err := decode(objects[i].data); err == nil {
+		if r, err := c.decode(objects[i]); err == nil {
 			out[i] = r
-			r.Labels = map[string]string{}
-			for k, v := range objects[i].meta.Labels {
-				if !slices.Contains(systemLabels, k) {
-					r.Labels[k] = v
-				}
-			}
 		}
 	})
 	out = slices.DeleteFunc(out, func(r *Record) bool { return r == nil })
 	slices.SortFunc(out, func(a, b *Record) int { return strings.Compare(a.Name, b.Name)*2 + sign(a.Revision-b.Revision) })
 	return out, ctx.Err()
+}
+
+// decodedRecord is a record as it was read last.
+type decodedRecord struct {
+	version string // of the object that holds it
+	record  *Record
+}
+
+// decode reads a record, or takes what was read of it before: a run asks twice,
+// before it holds its context and after, and mostly nothing has happened between.
+func (c *Cluster) decode(o recordObject) (*Record, error) {
+	key := o.meta.Namespace + "/" + o.meta.Name
+	c.decodeMu.Lock()
+	known, ok := c.decoded[key]
+	c.decodeMu.Unlock()
+	if ok && o.meta.ResourceVersion != "" && known.version == o.meta.ResourceVersion {
+		return known.record, nil
+	}
+	r, err := decode(o.data)
+	if err != nil {
+		return nil, err
+	}
+	r.Labels = map[string]string{}
+	for k, v := range o.meta.Labels {
+		if !slices.Contains(systemLabels, k) {
+			r.Labels[k] = v
+		}
+	}
+	c.decodeMu.Lock()
+	defer c.decodeMu.Unlock()
+	if c.decoded == nil {
+		c.decoded = map[string]decodedRecord{}
+	}
+	c.decoded[key] = decodedRecord{o.meta.ResourceVersion, r}
+	return r, nil
 }
 
 func sign(n int) int {
