@@ -32,7 +32,7 @@ func notifiers(a *app, specs []string) (notify.All, error) {
 		}, nil)
 		var missing *notify.MissingError
 		if errors.As(err, &missing) {
-			return nil, fmt.Errorf("--notify: %w\n  hint: set KAI_%s", err, missing.Credential)
+			return nil, fmt.Errorf("--notify: %s needs a credential\n  hint: set KAI_%s where kai runs", missing.Notifier, missing.Credential)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("--notify: %w", err)

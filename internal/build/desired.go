@@ -375,6 +375,11 @@ func (o DesireOptions) taint(ctx context.Context, r Release, d *release.Desired,
 	for _, object := range slices.Concat(d.Objects, d.Hooks, d.CRDs) {
 		if placeholder, ok := twin[object.Ref.Key()]; ok {
 			d.Mask.Taint(object.Ref, object.Fields, placeholder)
+			// A plan knows the object by the namespace that it has in the cluster.
+			if placed := object.Ref; placed.Namespace == "" {
+				placed.Namespace = d.Namespace
+				d.Mask.Taint(placed, object.Fields, placeholder)
+			}
 		}
 	}
 	return nil

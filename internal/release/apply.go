@@ -68,7 +68,8 @@ type apply struct {
 
 	mu      sync.Mutex
 	done    map[string]chan struct{} // closed when a release is over
-	lost    map[string]bool // have failed, or need what has
+	lost    map[string]bool          // have failed, or need what has
+	away    map[string]bool          // namespaces that a dry run would make
 	stopped bool
 }
 
@@ -90,7 +91,7 @@ func (c *Cluster) Apply(ctx context.Context, plan *Plan, o ApplyOptions) (*Resul
 	if o.Events == nil {
 		o.Events = func(Event) {}
 	}
-	a := &apply{c: c, plan: plan, options: o, done: map[string]chan struct{}{}, lost: map[string]bool{}}
+	a := &apply{c: c, plan: plan, options: o, done: map[string]chan struct{}{}, lost: map[string]bool{}, away: map[string]bool{}}
 	if err := a.refuse(); err != nil {
 		return nil, err
 	}
@@ -186,12 +187,21 @@ func (a *apply) busy() []string {
 	return out
 }
 
-// namespaces makes the namespaces that the plan's releases go into.
+// namespaces makes the namespaces that the plan's releases go into. A dry run
+// notes those that would be made.
 func (a *apply) namespaces(ctx context.Context) error {
 	seen := map[string]bool{}
 	for _, s := range a.plan.Steps {
-		if s.Action == Create && !seen[s.Namespace] && !a.options.DryRun {
+		if s.Action == Create && !seen[s.Namespace] {
 			seen[s.Namespace] = true
+			if a.options.DryRun && a.options.CreateNamespace {
+				phase, err := a.c.namespace(ctx, s.Namespace)
+				if err != nil {
+					return err
+				}
+				a.away[s.Namespace] = phase == ""
+				continue
+			}
 			if err := a.c.EnsureNamespace(ctx, s.Namespace, a.options.CreateNamespace); err != nil {
 				return err
 			}
@@ -224,13 +234,14 @@ func (a *apply) turn(ctx context.Context, i int, slots chan struct{}) (Outcome, 
 		a.event(s.Release, PhaseSkipped, "%s", why)
 		return out, nil
 	}
+	w := &a.plan.work[i]
 	start := a.c.clock.Now()
 	err := a.carry(ctx, i, &out)
 	out.Duration = a.c.clock.Now().Sub(start)
 	out.Seconds = out.Duration.Seconds()
 	if err == nil {
 		out.Status = StatusDone
-		a.event(s.Release, PhaseDone, "%s", a.word(out))
+		a.event(s.Release, PhaseDone, "%s", a.word(w, out))
 		return out, nil
 	}
 	return a.failed(ctx, i, out, err)
@@ -273,12 +284,27 @@ func (a *apply) failed(ctx context.Context, i int, out Outcome, err error) (Outc
 	return out, fmt.Errorf("%s: %w", s.Release, err)
 }
 
-func (a *apply) word(o Outcome) string {
+// verb words what happens to a release that is installed.
+func verb(s *Step, w *work) string {
 	switch {
+	case w.want.from != nil:
+		return fmt.Sprintf("going back to revision %d", w.want.from.Version)
+	case s.Action == Create:
+		return "installing"
+	}
+	return "upgrading"
+}
+
+func (a *apply) word(w *work, o Outcome) string {
+	switch {
+	case a.options.DryRun && a.away[o.Namespace]:
+		return "not checked by the cluster"
 	case a.options.DryRun:
 		return "the cluster accepts it"
 	case o.Action == Remove:
 		return "removed"
+	case w.want.from != nil:
+		return fmt.Sprintf("as in revision %d again, revision %d", w.want.from.Version, o.Revision)
 	case o.Action == Create:
 		return fmt.Sprintf("installed, revision %d", o.Revision)
 	}
@@ -321,6 +347,10 @@ func (a *apply) event(release string, phase Phase, format string, args ...any) {
 // carry carries one step out.
 func (a *apply) carry(ctx context.Context, i int, out *Outcome) error {
 	s, w := &a.plan.Steps[i], &a.plan.work[i]
+	if a.options.DryRun && a.away[s.Namespace] {
+		a.event(s.Release, PhaseWarning, "the namespace %s would be made, and until then the cluster cannot check what goes into it", s.Namespace)
+		return nil
+	}
 	if a.options.DryRun {
 		a.event(s.Release, PhaseStarted, "asking the cluster")
 		return a.dryRun(ctx, s, w)
@@ -338,7 +368,7 @@ func (a *apply) carry(ctx context.Context, i int, out *Outcome) error {
 func (a *apply) install(ctx context.Context, i int, out *Outcome) error {
 	s, w := &a.plan.Steps[i], &a.plan.work[i]
 	record := a.record(s, w)
-	a.event(s.Release, PhaseStarted, "%s", map[Action]string{Create: "installing", Upgrade: "upgrading"}[s.Action])
+	a.event(s.Release, PhaseStarted, "%s", verb(s, w))
 	if err := a.bury(ctx, w); err != nil {
 		return err
 	}

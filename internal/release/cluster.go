@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	apiversion "k8s.io/apimachinery/pkg/version"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
@@ -133,11 +134,15 @@ func (c *Cluster) Capabilities(ctx context.Context) (*Capabilities, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	version, err := c.cached.ServerVersion()
-	if err != nil {
-		return nil, fmt.Errorf("the cluster %s cannot be reached: %w", c.Server(), err)
-	}
+	var version *apiversion.Info
+	var reach error
+	var wg sync.WaitGroup
+	wg.Go(func() { version, reach = c.cached.ServerVersion() })
 	groups, lists, err := c.cached.ServerGroupsAndResources()
+	wg.Wait()
+	if reach != nil {
+		return nil, fmt.Errorf("the cluster %s cannot be reached: %w", c.Server(), reach)
+	}
 	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) {
 		return nil, fmt.Errorf("the cluster %s does not say which APIs it has: %w", c.Server(), err)
 	}

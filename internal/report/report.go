@@ -168,12 +168,12 @@ func about(s release.Step) string {
 // revisions gives the revision that a step starts from and the one it makes.
 func revisions(s release.Step) string {
 	switch {
-	case s.Changed() && s.Action != release.Remove && s.Revision == 0:
+	case s.Action == release.Create && s.Revision == 0:
 		return "1"
+	case s.Revision == 0: // of a plan that asked no cluster
+		return ""
 	case s.Changed() && s.Action != release.Remove:
 		return fmt.Sprintf("%d → %d", s.Revision, s.Revision+1)
-	case s.Revision == 0:
-		return ""
 	}
 	return fmt.Sprint(s.Revision)
 }
