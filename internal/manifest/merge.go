@@ -68,6 +68,9 @@ func Merge(original, wanted, live map[string]any) (Patch, error) {
 // merge is the full computation.
 func merge(s *shape, o, w, l, live map[string]any) (Patch, error) {
 	o, w, l = s.canonical(o, canonWanted).(map[string]any), s.canonical(w, canonWanted).(map[string]any), s.canonical(l, canonLive).(map[string]any)
+	if w["kind"] == "Service" && w["apiVersion"] == "v1" {
+		o = withRenumbered(o, w, l)
+	}
 	made, err := Patch{}, error(nil)
 	done := false
 	if s.typ != nil && !strings.HasPrefix(text(w["apiVersion"]), "apiextensions.k8s.io/") {
@@ -89,6 +92,51 @@ func merge(s *shape, o, w, l, live map[string]any) (Patch, error) {
 	}
 	made.After = complete(after, live)
 	return made, nil
+}
+
+// withRenumbered takes a Service's live ports that go by the name of a wanted one,
+// and have another number, for ports that were applied: the number is the merge
+// key, so that they would stay beside the wanted ones, and names are unique.
+func withRenumbered(o, w, l map[string]any) map[string]any {
+	wanted := map[any]any{} // name → number
+	for _, p := range portsOf(w) {
+		wanted[p["name"]] = p["port"]
+	}
+	var stale []any
+	for _, p := range portsOf(l) {
+		if number, named := wanted[p["name"]]; named && number != p["port"] && !slices.ContainsFunc(portsOf(w), func(q map[string]any) bool { return q["port"] == p["port"] }) {
+			stale = append(stale, clone(p))
+		}
+	}
+	if stale == nil {
+		return o
+	}
+	out := maps.Clone(o)
+	spec, _ := o["spec"].(map[string]any)
+	spec = maps.Clone(spec)
+	if spec == nil {
+		spec = map[string]any{}
+	}
+	for _, p := range portsOf(o) {
+		if !slices.ContainsFunc(stale, func(s any) bool { return s.(map[string]any)["port"] == p["port"] }) {
+			stale = append(stale, p)
+		}
+	}
+	spec["ports"] = stale
+	out["spec"] = spec
+	return out
+}
+
+func portsOf(service map[string]any) []map[string]any {
+	spec, _ := service["spec"].(map[string]any)
+	list, _ := spec["ports"].([]any)
+	var out []map[string]any
+	for _, item := range list {
+		if p, ok := item.(map[string]any); ok {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // strategic computes a strategic merge patch.

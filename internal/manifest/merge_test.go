@@ -469,3 +469,25 @@ func BenchmarkMerge(b *testing.B) {
 		}
 	})
 }
+
+// TestRenumberedPort undoes that somebody has given a Service's port another
+// number under its own name.
+func TestRenumberedPort(t *testing.T) {
+	t.Parallel()
+	service := func(port int64) map[string]any {
+		return map[string]any{
+			"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": "web"},
+			"spec": map[string]any{"ports": []any{map[string]any{"name": "http", "port": port, "targetPort": "http", "protocol": "TCP"}}},
+		}
+	}
+	for name, original := range map[string]map[string]any{"applied before": service(80), "taken over": nil} {
+		patch, err := Merge(original, service(80), service(8081))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports := portsOf(patch.After)
+		if patch.Data == nil || len(ports) != 1 || ports[0]["port"] != int64(80) {
+			t.Errorf("%s: %s gives %v", name, patch.Data, ports)
+		}
+	}
+}
