@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"internal/render":     {"generator", "internal/source"},
 	"internal/render/*":   {"generator", "internal/render"},
 	"internal/git":        {},
+	"internal/run":        {"internal/secrets"},
 	"internal/secrets":    {"internal/source"},
 	"internal/secrets/*":  {"internal/secrets", "internal/source"},
 	"internal/notify":     {"internal/secrets", "internal/source"},

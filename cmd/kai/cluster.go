@@ -129,6 +129,9 @@ func (f *clusterFlags) connect(ctx context.Context, t *workspace.Target) (*relea
 			options.Burst = burst
 		}
 	}
+	if err := f.configured(config); err != nil {
+		return nil, target, err
+	}
 	cluster, err := release.Connect(config, options)
 	if err != nil {
 		return nil, target, err
@@ -152,6 +155,16 @@ func guard(at source.Origin, hint, format string, args ...any) error {
 	var findings source.Findings
 	findings.Add("guard", at, "", hint, format, args...)
 	return findings
+}
+
+// configured says so where nothing names a cluster, before the default of all
+// clients is tried, which is a server on this machine.
+func (f *clusterFlags) configured(config *genericclioptions.ConfigFlags) error {
+	raw, err := config.ToRawKubeConfigLoader().RawConfig()
+	if err != nil || len(raw.Contexts) > 0 || *config.APIServer != "" || f.app.getenv("KUBERNETES_SERVICE_HOST") != "" {
+		return nil
+	}
+	return errors.New("there is no kubeconfig that names a cluster\n  hint: KUBECONFIG or --kubeconfig names one, --server an address")
 }
 
 // bind takes the context of kubeconfig from the workspace, where it names one.

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -84,9 +87,9 @@ type installFlags struct {
 func newInstall(a *app, w *workspaceFlags) *cobra.Command {
 	var f installFlags
 	cmd := &cobra.Command{
-		Use:     "install [SERVICE…]",
-		Aliases: []string{"upgrade-install"},
-		Short:   "Install or upgrade the releases of a context",
+		Use:        "install [SERVICE…]",
+		SuggestFor: []string{"apply", "deploy", "sync", "upgrade"},
+		Short:      "Install or upgrade the releases of a context",
 		Long: `Installs the releases of a context, or upgrades those that are there: friends first,
 then the services, each after those that it needs, and the others side by side. What
 does not change is left alone.
@@ -138,7 +141,7 @@ func install(ctx context.Context, a *app, w *workspaceFlags, f *installFlags, se
 	}
 	dry := f.dryRun != "none"
 	if !dry {
-		if err := r.confirmed(f.yes); err != nil {
+		if err := r.confirmed(f.yes, "diff -c "+r.from.Context); err != nil {
 			return err
 		}
 	}
@@ -146,7 +149,7 @@ func install(ctx context.Context, a *app, w *workspaceFlags, f *installFlags, se
 	if err != nil {
 		return err
 	}
-	ctx, unlock, err := f.lock(ctx, r, !dry, f.createNamespace)
+	ctx, unlock, err := f.lock(ctx, a, r, !dry, f.createNamespace)
 	if err != nil {
 		return err
 	}
@@ -160,11 +163,8 @@ func install(ctx context.Context, a *app, w *workspaceFlags, f *installFlags, se
 	}
 	if saved != nil {
 		if err := saved.Holds(plan); err != nil {
-			return err
+			return errors.Join(err, f.refused(ctx, a, plan, "install", err))
 		}
-	}
-	if f.dryRun == "client" {
-		return report.Write(a.stdout, plan, report.Options{Context: 3, Color: a.colors(a.stdout)})
 	}
 	return f.apply(ctx, a, r, plan, "install", release.ApplyOptions{
 		Jobs: f.jobs, Wait: f.wait || f.atomic, Atomic: f.atomic, CreateNamespace: f.createNamespace,
@@ -188,15 +188,15 @@ func readPlan(path string) (*release.Saved, error) {
 }
 
 // confirmed makes sure that a context which demands it was meant.
-func (r *road) confirmed(yes bool) error {
+func (r *road) confirmed(yes bool, look string) error {
 	if r.from.Confirm && !yes {
-		return fmt.Errorf("the context %s wants it said that it is meant\n  hint: --yes; diff -c %s shows what would change", r.from.Context, r.from.Context)
+		return fmt.Errorf("the context %s wants it said that it is meant\n  hint: --yes; %s shows what would change", r.from.Context, look)
 	}
 	return nil
 }
 
 // lock keeps other runs out of the context until unlock is called.
-func (f *applyFlags) lock(ctx context.Context, r *road, wanted, createNamespace bool) (locked context.Context, unlock func(), err error) {
+func (f *applyFlags) lock(ctx context.Context, a *app, r *road, wanted, createNamespace bool) (locked context.Context, unlock func(), err error) {
 	if !wanted || f.noLock {
 		return ctx, func() {}, nil
 	}
@@ -204,7 +204,9 @@ func (f *applyFlags) lock(ctx context.Context, r *road, wanted, createNamespace 
 		return nil, nil, err
 	}
 	here := appear(os.TempDir())
-	hold, err := r.cluster.Lock(ctx, r.target, release.Holder{Name: here.name, Gone: here.gone}, f.lockTimeout)
+	hold, err := r.cluster.Lock(ctx, r.target, release.Holder{Name: here.name, Gone: here.gone, Wait: func(name string) {
+		fmt.Fprintf(a.stderr, "waiting for another run that holds the context %s: %s\n", r.from.Context, name)
+	}}, f.lockTimeout)
 	if err != nil {
 		here.leave()
 		return nil, nil, err
@@ -228,6 +230,11 @@ func (f *applyFlags) apply(ctx context.Context, a *app, r *road, plan *release.P
 	for _, note := range plan.Notes {
 		fmt.Fprintln(a.stderr, "note: "+note)
 	}
+	if f.dryRun != "none" {
+		if err := a.printPlan(f.output, withoutHooks(plan)); err != nil || f.dryRun == "client" {
+			return err
+		}
+	}
 	o.WaitForJobs, o.Timeout, o.NoHooks, o.KeepGoing = f.waitForJobs, f.timeout, f.noHooks, f.keepGoing
 	o.History, o.Description, o.DryRun, o.Run = f.history, f.description, f.dryRun == "server", runID()
 	o.Alone, o.ForcePending = !f.noLock, f.pending
@@ -235,21 +242,64 @@ func (f *applyFlags) apply(ctx context.Context, a *app, r *road, plan *release.P
 	o.Events = progress.Event
 	result, failed := r.cluster.Apply(ctx, plan, o)
 	progress.Close()
-	told := f.tell(ctx, a, notifier, plan, command, result, failed)
+	var told error
+	if !o.DryRun {
+		told = f.tell(ctx, a, notifier, plan, command, result, failed)
+	}
 	if result == nil {
 		return errors.Join(failed, told)
 	}
-	if err := a.printResult(f.output, result); err != nil {
-		return err
+	// A dry run has printed its plan already, and what programs read is that.
+	if !o.DryRun || f.output == "text" {
+		if err := a.printResult(f.output, result); err != nil {
+			return err
+		}
+	}
+	if told != nil {
+		told = fmt.Errorf("what became of the releases stands above, and nobody was told: %w", told)
 	}
 	if failed != nil {
 		if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil && !errors.Is(cause, context.Canceled) {
 			return cause
 		}
 		// What failed and why was said as it happened, and stands in the result.
+		if ctx.Err() == nil && !o.DryRun {
+			fmt.Fprintf(a.stderr, "hint: %s status -c %s shows how things are now\n", a.as, r.from.Context)
+		}
 		return errors.Join(&saidError{code: exitFailed}, told)
 	}
 	return told
+}
+
+// withoutHooks leaves hooks out of a plan that is shown, as diff does.
+func withoutHooks(p *release.Plan) *release.Plan {
+	out := *p
+	out.Steps = slices.Clone(p.Steps)
+	for i := range out.Steps {
+		out.Steps[i].Hooks = nil
+	}
+	return &out
+}
+
+// printPlan prints a plan as -o says.
+func (a *app) printPlan(output string, plan *release.Plan) error {
+	if output == "text" {
+		return report.Write(a.stdout, plan, report.Options{Context: 3, Color: a.colors(a.stdout)})
+	}
+	var out bytes.Buffer
+	if err := report.Write(&out, plan, report.Options{Format: "json"}); err != nil {
+		return err
+	}
+	return a.print(output, json.RawMessage(out.Bytes()), nil)
+}
+
+// refused tells of a plan that is not sent.
+func (f *applyFlags) refused(ctx context.Context, a *app, plan *release.Plan, command string, why error) error {
+	notifier, err := notifiers(a, f.notify)
+	if err != nil {
+		return err
+	}
+	return f.tell(ctx, a, notifier, plan, command, nil, why)
 }
 
 // tell notifies also where the run was interrupted.

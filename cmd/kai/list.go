@@ -77,7 +77,7 @@ func list(ctx context.Context, a *app, w *workspaceFlags, f *listFlags) error {
 			}
 		}
 	}
-	return printObjects(a.stdout, f.output, all, func() error { return printReleases(a.stdout, a.stderr, all) })
+	return printObjects(a.stdout, f.output, all, func() error { return printReleases(a.stdout, a.stderr, all, f.allNamespaces) })
 }
 
 // targets gives the contexts to look at and the workspace's name. Without -c it
@@ -131,9 +131,13 @@ func (f *listFlags) of(ctx context.Context, t *workspace.Target, name string, se
 	return found, err
 }
 
-func printReleases(out, aside io.Writer, all []release.Revision) error {
+func printReleases(out, aside io.Writer, all []release.Revision, everywhere bool) error {
 	if len(all) == 0 {
-		_, err := fmt.Fprintln(aside, "no releases")
+		text := "no releases"
+		if !everywhere {
+			text += " in this namespace; -A looks into all"
+		}
+		_, err := fmt.Fprintln(aside, text)
 		return err
 	}
 	rows := make([][]string, len(all))

@@ -88,12 +88,17 @@ func notifyResult(ctx context.Context, n notify.All, p *release.Plan, command st
 	switch {
 	case result == nil:
 		status = "refused"
+	case errors.Is(failed, context.Canceled) || result.Count(release.StatusInterrupted) > 0:
+		status = "interrupted"
 	case failed != nil:
 		status = "failed"
 	}
 	m, err := message(p, command, status)
 	if err != nil {
 		return err
+	}
+	if result == nil && failed != nil {
+		m.Markdown = failed.Error() + "\n\n" + m.Markdown
 	}
 	if result != nil {
 		m.Releases = nil

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/helm-kai/helm-kai/internal/release"
-	"github.com/helm-kai/helm-kai/internal/report"
 )
 
 type rollbackFlags struct {
@@ -73,11 +72,11 @@ func rollback(ctx context.Context, a *app, w *workspaceFlags, f *rollbackFlags, 
 func (f *applyFlags) carry(ctx context.Context, a *app, r *road, command string, o release.ApplyOptions, planned func(context.Context) (*release.Plan, error)) error {
 	dry := f.dryRun != "none"
 	if !dry {
-		if err := r.confirmed(f.yes); err != nil {
+		if err := r.confirmed(f.yes, command+" --dry-run"); err != nil {
 			return err
 		}
 	}
-	ctx, unlock, err := f.lock(ctx, r, !dry, false)
+	ctx, unlock, err := f.lock(ctx, a, r, !dry, false)
 	if err != nil {
 		return err
 	}
@@ -85,9 +84,6 @@ func (f *applyFlags) carry(ctx context.Context, a *app, r *road, command string,
 	plan, err := planned(ctx)
 	if err != nil {
 		return err
-	}
-	if f.dryRun == "client" {
-		return report.Write(a.stdout, plan, report.Options{Context: 3, Color: a.colors(a.stdout)})
 	}
 	return f.apply(ctx, a, r, plan, command, o)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -51,7 +52,7 @@ func uninstall(ctx context.Context, a *app, w *workspaceFlags, f *uninstallFlags
 		return err
 	}
 	if f.all == (len(services) > 0 || f.selector != "") {
-		return errors.New("say which releases: services, a selector, or --all")
+		return errors.New("say which releases: services or a selector, or else --all")
 	}
 	r, err := walk(ctx, a, w, f.selection, &f.cluster, nil, 0)
 	if err != nil {
@@ -75,6 +76,30 @@ func uninstall(ctx context.Context, a *app, w *workspaceFlags, f *uninstallFlags
 	}
 	o := release.ApplyOptions{Jobs: f.jobs, Wait: f.wait, KeepHistory: f.keepHistory}
 	return f.carry(ctx, a, r, "uninstall", o, func(ctx context.Context) (*release.Plan, error) {
-		return r.cluster.Uninstall(ctx, r.target, releases)
+		plan, err := r.cluster.Uninstall(ctx, r.target, releases)
+		if err == nil {
+			plan.Notes = append(plan.Notes, r.bereft(plan)...)
+		}
+		return plan, err
 	})
+}
+
+// bereft says which releases stay and need one that goes.
+func (r *road) bereft(plan *release.Plan) []string {
+	going := map[string]bool{}
+	for _, s := range plan.Steps {
+		going[s.Release] = true
+	}
+	var notes []string
+	for _, stays := range r.removals() {
+		if going[stays.Name] || r.there.Revision(stays.Name, stays.Namespace) == 0 {
+			continue
+		}
+		for _, need := range stays.Needs {
+			if going[need] {
+				notes = append(notes, fmt.Sprintf("%s stays, and needs %s", stays.Name, need))
+			}
+		}
+	}
+	return notes
 }

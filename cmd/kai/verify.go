@@ -183,6 +183,7 @@ func (c *check) run(ctx context.Context) {
 	})
 	if plan != nil {
 		c.findings = append(c.findings, plan.Immutables()...)
+		c.findings = append(c.findings, plan.Busy(clock{}.Now())...)
 	}
 	c.unlessDenied("plan", err)
 }

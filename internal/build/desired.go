@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -152,9 +153,38 @@ func Values(ctx context.Context, releases []Release, o DesireOptions, show func(
 	}
 	out := make([]map[string]any, len(releases))
 	for i := range releases {
-		out[i] = fill(o.Render.Values, given[i], func(f filled) string { return show(f.value) })
+		values := hideValues(o.Render.Values, show)
+		out[i] = fill(values, given[i], func(f filled) string { return show(f.value) })
 	}
 	return out, findings, nil
+}
+
+// hideValues has show write the secrets that a user gives, where charts look for
+// them: below secrets, in every map called values.
+func hideValues(user map[string]any, show func(secrets.Value) string) map[string]any {
+	given, ok := user["secrets"].(map[string]any)
+	if !ok {
+		return user
+	}
+	out := maps.Clone(user)
+	out["secrets"] = hideBelow(given, false, show)
+	return out
+}
+
+func hideBelow(m map[string]any, secret bool, show func(secrets.Value) string) map[string]any {
+	out := make(map[string]any, len(m))
+	for key, v := range m {
+		below, isMap := v.(map[string]any)
+		switch {
+		case isMap:
+			out[key] = hideBelow(below, secret || key == "values", show)
+		case secret:
+			out[key] = show(secrets.New(fmt.Sprint(v)))
+		default:
+			out[key] = v
+		}
+	}
+	return out
 }
 
 // slot is a place in a chart's values that wants a secret.

@@ -156,12 +156,25 @@ func (w *walker) maps(b, a any, name string, t *taint, hide bool) (any, any) {
 		shown = unused(shown, k, mb, ma)
 		mark := w.enterKey(shown)
 		values := hide || top && w.secret && (k == "data" || k == "stringData")
+		values = values || name == "annotations" && !w.mask.reveals() && digestOfSecret(k)
 		bv, av := w.pair(get(bm, k), get(am, k), name, k, below, values)
 		w.path = w.path[:mark]
 		put(mb, shown, bv)
 		put(ma, shown, av)
 	}
 	return side(mb, inB, len(bm)), side(ma, inA, len(am))
+}
+
+// digestOfSecret says whether an annotation is one of those that charts put a
+// digest of a Secret into, so that pods follow it: who can guess the secret can
+// try it against the digest.
+func digestOfSecret(key string) bool {
+	of, is := strings.CutPrefix(key, "checksum/")
+	if !is {
+		return false
+	}
+	of = strings.ToLower(of)
+	return strings.Contains(of, "secret") || strings.Contains(of, "credential") || strings.Contains(of, "password") || strings.Contains(of, "auth")
 }
 
 // unused gives a masked key a number where another already looks like it.

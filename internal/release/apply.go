@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/helm-kai/helm-kai/internal/manifest"
+	"github.com/helm-kai/helm-kai/internal/source"
 )
 
 // ApplyOptions say how a plan is carried out.
@@ -164,27 +165,43 @@ func (a *apply) large() error {
 	return errors.Join(errs...)
 }
 
-// busy words which releases somebody else may have in hand at this moment: a
-// record is pending while Helm works, and also after it was killed.
+// busy words which releases somebody else may have in hand at this moment.
 func (a *apply) busy() []string {
 	if a.options.DryRun || a.options.ForcePending {
 		return nil
 	}
+	return a.plan.busy(a.c.clock.Now(), a.options.Alone)
+}
+
+// busy words which releases are in somebody's hands, or may be: a record is
+// pending while Helm works, and also after it was killed. alone says that this
+// run holds the context.
+func (p *Plan) busy(now time.Time, alone bool) []string {
 	var out []string
-	for i, w := range a.plan.work {
+	for i, w := range p.work {
 		if w.want == nil || w.state == nil || w.state.last == nil || !w.state.last.pending() {
 			continue
 		}
 		r := w.state.last
 		// One of kai's runs under the Lease that this run has now.
-		dead := a.options.Alone && a.plan.Target.has(r) && strings.HasPrefix(r.Labels[labelRun], runAlone) && r.Labels[labelRevision] == strconv.Itoa(r.Revision)
-		if dead || a.c.clock.Now().Sub(r.Info.LastDeployed.Time) >= pendingPatience {
+		dead := alone && p.Target.has(r) && strings.HasPrefix(r.Labels[labelRun], runAlone) && r.Labels[labelRevision] == strconv.Itoa(r.Revision)
+		if dead || now.Sub(r.Info.LastDeployed.Time) >= pendingPatience {
 			continue
 		}
 		out = append(out, fmt.Sprintf("%s: revision %d is %s since %s, and not by a run of kai that is known to be over: Helm may be at work on it",
-			a.plan.Steps[i].Release, r.Revision, r.Status, r.Info.LastDeployed.UTC().Format(time.RFC3339)))
+			p.Steps[i].Release, r.Revision, r.Status, r.Info.LastDeployed.UTC().Format(time.RFC3339)))
 	}
 	return out
+}
+
+// Busy finds what install would not touch at this time, though it held the
+// context: releases that Helm may be at work on.
+func (p *Plan) Busy(now time.Time) source.Findings {
+	var findings source.Findings
+	for _, text := range p.busy(now, true) {
+		findings.Add("pending", source.Origin{}, "", fmt.Sprintf("wait for it to end; after %s it counts as dead; install --force-pending takes it over now", pendingPatience), "%s", text)
+	}
+	return findings
 }
 
 // namespaces makes the namespaces that the plan's releases go into. A dry run
@@ -222,7 +239,7 @@ func (a *apply) turn(ctx context.Context, i int, slots chan struct{}) (Outcome, 
 	}
 	if s.Action == Unchanged {
 		out.Status = StatusUnchanged
-		if err := a.settle(ctx, i); err != nil {
+		if err := a.settle(ctx, i); err != nil && ctx.Err() == nil {
 			return a.failed(ctx, i, out, err)
 		}
 		return out, nil
@@ -241,6 +258,12 @@ func (a *apply) turn(ctx context.Context, i int, slots chan struct{}) (Outcome, 
 	out.Seconds = out.Duration.Seconds()
 	if err == nil {
 		out.Status = StatusDone
+		switch {
+		case a.options.DryRun && a.away[s.Namespace]:
+			out.Status = StatusNotChecked
+		case a.options.DryRun:
+			out.Status = StatusAccepted
+		}
 		a.event(s.Release, PhaseDone, "%s", a.word(w, out))
 		return out, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	helm "helm.sh/helm/v3/pkg/release"
 	corev1 "k8s.io/api/core/v1"
@@ -36,6 +37,8 @@ type PlanOptions struct {
 	TakeOwnership bool
 	// Recreate deletes and makes anew what the cluster cannot change in place.
 	Recreate bool
+	// Self is the name by which this run holds the context, "" where it does not.
+	Self string
 	// Check holds what will be sent to the cluster's schemas.
 	Check bool
 	Jobs  int
@@ -49,6 +52,8 @@ type work struct {
 	// apply is in Helm's order of installation, remove in its order of removal.
 	apply  []operation
 	remove []operation
+	// taken says what is taken over from others.
+	taken []string
 }
 
 // operation is a request to come.
@@ -88,11 +93,21 @@ func (c *Cluster) Plan(ctx context.Context, target Target, wanted []*Desired, th
 	}
 	states := there.states
 	plan := &Plan{Target: target, Against: o.Against}
+	var findings source.Findings
 	for _, d := range wanted {
+		if s := states[d.key()]; s.installed() && !o.TakeOwnership && target.foreign(s.last, d.Kind) {
+			findings.Add("release", source.Origin{}, d.Name, "--take-ownership takes it over; or choose another namespace, or rename one of the two", "the release %s in %s is of %s", d.Name, d.Namespace, of(s.last))
+		}
 		plan.Steps = append(plan.Steps, Step{Release: d.Name, Kind: d.Kind, Namespace: d.Namespace, Needs: needsIn(d, wanted)})
 		plan.work = append(plan.work, work{want: d, state: states[d.key()]})
 	}
+	if findings.Err() != nil {
+		return nil, findings.Sorted()
+	}
 	if err := p.superfluous(ctx, plan, states); err != nil {
+		return nil, err
+	}
+	if err := p.holder(ctx, plan); err != nil {
 		return nil, err
 	}
 	plan.lacking(wanted, states)
@@ -195,7 +210,7 @@ func (p *planner) superfluous(ctx context.Context, plan *Plan, states map[releas
 			plan.Notes = append(plan.Notes, fmt.Sprintf("the release %s in %s is no longer in the workspace; --prune removes it", key.name, key.namespace))
 			continue
 		}
-		if last.Labels[LabelKind] == "dependency" {
+		if last.Labels[LabelKind] == kindDependency {
 			users, err := p.c.users(ctx, key.name, key.namespace)
 			if err != nil {
 				return err
@@ -218,6 +233,37 @@ func (p *planner) superfluous(ctx context.Context, plan *Plan, states map[releas
 // has says whether a record is one of the target's releases.
 func (t Target) has(r *Record) bool {
 	return r.Labels[LabelContext] == t.Context && r.Labels[LabelWorkspace] == t.Workspace
+}
+
+// foreign says whether a record is of another context or workspace. What Helm has
+// made is nobody's; a shared friend is there for several contexts.
+func (t Target) foreign(r *Record, kind string) bool {
+	_, marked := r.Labels[LabelContext]
+	shared := kind == kindDependency && r.Labels[LabelKind] == kindDependency && r.Labels[LabelWorkspace] == t.Workspace
+	return marked && !t.has(r) && !shared
+}
+
+// of words whose a release is.
+func of(r *Record) string {
+	text := "the context " + r.Labels[LabelContext]
+	if ws := r.Labels[LabelWorkspace]; ws != "" {
+		text += " of the workspace " + ws
+	}
+	return text
+}
+
+// holder notes whether another run has the context in its hands, where a release
+// looks as if one had.
+func (p *planner) holder(ctx context.Context, plan *Plan) error {
+	if !slices.ContainsFunc(plan.work, func(w work) bool { return w.state.installed() && w.state.last.pending() }) {
+		return nil
+	}
+	name, err := p.c.Holder(ctx, p.target)
+	if err != nil || name == "" || name == p.options.Self {
+		return err
+	}
+	plan.Notes = append(plan.Notes, fmt.Sprintf("a run of kai holds the context %s, or was killed while it did: %s", p.target.Context, name))
+	return nil
 }
 
 // previous parses what releases have sent before: for each step the objects of
@@ -358,13 +404,18 @@ func (p *planner) decide(s *Step, w *work) {
 	case slices.ContainsFunc(s.Hooks, changed):
 		s.Action, s.Reason = Upgrade, "only hooks differ"
 	case w.state.last.pending():
-		s.Action, s.Reason = Upgrade, fmt.Sprintf("revision %d was left %s by a run that was killed", w.state.last.Revision, w.state.last.Status)
+		s.Action, s.Reason = Upgrade, pendingReason(w.state.last)
 	case w.state.last.Status != helm.StatusDeployed:
 		s.Action, s.Reason = Upgrade, fmt.Sprintf("revision %d is %s", w.state.last.Revision, w.state.last.Status)
 	}
 	if s.Action == Upgrade && s.Reason == "" && w.state.last.pending() {
-		s.Reason = fmt.Sprintf("revision %d was left %s by a run that was killed", w.state.last.Revision, w.state.last.Status)
+		s.Reason = pendingReason(w.state.last)
 	}
+}
+
+// pendingReason says that whoever made a revision has not come to an end with it.
+func pendingReason(r *Record) string {
+	return fmt.Sprintf("revision %d is %s since %s: its run was killed, or is still at work", r.Revision, r.Status, r.Info.LastDeployed.UTC().Format(time.RFC3339))
 }
 
 // stored compares what is wanted with what the release's record says was sent.
@@ -464,7 +515,7 @@ func (p *planner) compareLive(ctx context.Context, s *Step, w *work, previous []
 		for _, o := range w.want.Objects {
 			ref := p.place(o.Ref, s.Namespace)
 			wanted[ref.Key()] = true
-			change, op, err := p.object(s, o, ref, sent[ref.Key()], mask)
+			change, op, err := p.object(s, w, o, ref, sent[ref.Key()], mask)
 			if err != nil {
 				r.findings.Add("release", source.Origin{}, s.Release, "", "%s", err)
 				continue
@@ -499,7 +550,7 @@ func keep(o map[string]any) bool {
 }
 
 // object plans one object that is wanted.
-func (p *planner) object(s *Step, o manifest.Object, ref manifest.Ref, sent []map[string]any, mask *manifest.Mask) (manifest.Change, *operation, error) {
+func (p *planner) object(s *Step, w *work, o manifest.Object, ref manifest.Ref, sent []map[string]any, mask *manifest.Mask) (manifest.Change, *operation, error) {
 	live := p.live.get(ref)
 	marked := marked(o.Fields, s.Release, s.Namespace)
 	if live == nil {
@@ -510,12 +561,16 @@ func (p *planner) object(s *Step, o manifest.Object, ref manifest.Ref, sent []ma
 	mask.Learn(manifest.Object{Ref: ref, Fields: live})
 	name, namespace, managed := owner(live)
 	mine := managed && name == s.Release && namespace == s.Namespace
-	if !mine && !p.options.TakeOwnership && (sent == nil || name != "" && (name != s.Release || namespace != s.Namespace)) {
+	if !mine && (sent == nil || name != "" && (name != s.Release || namespace != s.Namespace)) {
 		whose := "it is not of a release"
 		if name != "" {
 			whose = fmt.Sprintf("it is of the release %s in %s", name, namespace)
 		}
-		return manifest.Change{}, nil, fmt.Errorf("%s is there already, and %s\n  hint: --take-ownership takes it over; or delete it, or rename one of the two", ref, whose)
+		if p.options.TakeOwnership {
+			w.taken = append(w.taken, fmt.Sprintf("%s: %s is taken over: %s", s.Release, ref, whose))
+		} else {
+			return manifest.Change{}, nil, fmt.Errorf("%s is there already, and %s\n  hint: --take-ownership takes it over; or delete it, or rename one of the two", ref, whose)
+		}
 	}
 	patch, err := merge(sent, marked, live)
 	if err != nil {
@@ -627,7 +682,11 @@ func (p *Plan) note(s *Step, w *work) {
 	if w.state.last.ApplyMethod == "ssa" && s.Changed() {
 		p.Notes = append(p.Notes, fmt.Sprintf("%s was last applied on the server, by Helm 4; kai merges on the client as Helm 3 does, and Helm 4 goes on that way unless it is told --server-side=true", s.Release))
 	}
+	p.Notes = append(p.Notes, w.taken...)
 	for _, c := range s.Objects {
+		if c.Action == manifest.Replace && c.From == nil {
+			p.Notes = append(p.Notes, fmt.Sprintf("%s: %s is deleted and made anew, for %s", s.Release, c.Ref, strings.Join(c.Immutable, ", ")))
+		}
 		if len(c.Immutable) > 0 && c.Action != manifest.Replace {
 			p.Notes = append(p.Notes, fmt.Sprintf("%s: %s cannot change %s in place; --recreate deletes it and makes it anew", s.Release, c.Ref, strings.Join(c.Immutable, ", ")))
 		}

@@ -34,8 +34,12 @@ type Status string
 
 // What can become of a release.
 const (
-	StatusDone       Status = "done"
-	StatusUnchanged  Status = "unchanged"
+	StatusDone      Status = "done"
+	StatusUnchanged Status = "unchanged"
+	// StatusAccepted was checked by the cluster in a dry run, StatusNotChecked
+	// could not be.
+	StatusAccepted   Status = "accepted"
+	StatusNotChecked Status = "not-checked"
 	StatusFailed     Status = "failed"
 	StatusRolledBack Status = "rolled-back"
 	// StatusInterrupted was under way when the run was stopped.
@@ -76,7 +80,7 @@ func (r *Result) Count(s Status) int {
 // Summary words the result in one line.
 func (r *Result) Summary() string {
 	var parts []string
-	for _, s := range []Status{StatusDone, StatusUnchanged, StatusFailed, StatusRolledBack, StatusInterrupted, StatusNotStarted} {
+	for _, s := range []Status{StatusDone, StatusAccepted, StatusNotChecked, StatusUnchanged, StatusFailed, StatusRolledBack, StatusInterrupted, StatusNotStarted} {
 		if n := r.Count(s); n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, strings.ReplaceAll(string(s), "-", " ")))
 		}
@@ -91,5 +95,5 @@ func (r *Result) Summary() string {
 type MovedError struct{ What []string }
 
 func (e *MovedError) Error() string {
-	return "the plan does not hold any more:\n  " + strings.Join(e.What, "\n  ") + "\n  hint: look at the new plan with diff, and install that"
+	return "the plan does not hold any more:\n  " + strings.Join(e.What, "\n  ") + "\n  hint: a plan is installed with the services, values and flags of the diff that made it; else look at the new plan with diff, and install that"
 }

@@ -55,6 +55,8 @@ type Holder struct {
 	// Gone says that another holder is known to be dead; nil knows of none. It has
 	// to be sure: what is alive and called dead meets the run that follows it.
 	Gone func(name string) bool
+	// Wait is told whom it waits for; it may be nil.
+	Wait func(name string)
 }
 
 // gone says whether a Lease is nobody's by now.
@@ -72,6 +74,18 @@ func LeaseName(t Target) string {
 	return strings.ToLower(name)
 }
 
+// Holder gives who holds a target, "" for nobody.
+func (c *Cluster) Holder(ctx context.Context, t Target) (string, error) {
+	lease, err := c.core.CoordinationV1().Leases(t.Namespace).Get(ctx, LeaseName(t), metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("who holds the context %s: %s", t.Context, short(err))
+	}
+	return holderOf(lease), nil
+}
+
 // Lock takes the target's Lease, so that no two runs of kai meet. It waits for
 // another holder as long as timeout says, and at least until a dead one's time
 // is over, unless the holder knows that it is dead.
@@ -82,6 +96,7 @@ func (c *Cluster) Lock(ctx context.Context, t Target, holder Holder, timeout tim
 	var seen string      // the renewal of the other holder that was seen last
 	var seenAt time.Time // and when
 	alive := false       // it has renewed before our eyes
+	said := ""           // the holder that was named to who waits
 	for {
 		lease, err := client.Get(ctx, name, metav1.GetOptions{})
 		switch {
@@ -114,6 +129,10 @@ func (c *Cluster) Lock(ctx context.Context, t Target, holder Holder, timeout tim
 				return nil, fmt.Errorf("hold the context %s: %s", t.Context, short(err))
 			}
 			continue
+		}
+		if waiting := holderOf(lease); waiting != said && holder.Wait != nil {
+			said = waiting
+			holder.Wait(waiting)
 		}
 		if alive && now.Sub(start) >= timeout {
 			e := &LockedError{Context: t.Context, Holder: holderOf(lease)}

@@ -106,7 +106,7 @@ func TestSavedPlans(t *testing.T) {
 		"an object":          {func(p *Plan) { p.Steps[0].Objects[0].After = map[string]any{"data": map[string]any{"x": "3"}} }, "different now"},
 		"a secret":           {func(p *Plan) { p.work[0].want.Secrets["secrets.values.password"] = secrets.New("another") }, "a secret has another value"},
 		"a release too many": {func(p *Plan) { p.Steps = append(p.Steps, Step{Release: "new", Namespace: "shop"}) }, "was not in the plan"},
-		"a release too few":  {func(p *Plan) { p.Steps = nil }, "not in the plan any more"},
+		"a release too few":  {func(p *Plan) { p.Steps = nil }, "not part of this run"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

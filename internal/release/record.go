@@ -56,6 +56,9 @@ const (
 	runAlone = "alone-"
 )
 
+// kindDependency is the kind of a shared friend's release.
+const kindDependency = "dependency"
+
 // recordKind is where records are kept.
 type recordKind string
 

@@ -35,7 +35,7 @@ func (c *Cluster) Uninstall(ctx context.Context, target Target, releases []Remov
 	plan := &Plan{Target: target, Against: Live}
 	going := map[string]bool{}
 	for _, r := range releases {
-		if s := states[releaseKey{r.Namespace, r.Name}]; s.installed() {
+		if s := states[releaseKey{r.Namespace, r.Name}]; s.installed() && !target.foreign(s.last, s.last.Labels[LabelKind]) {
 			going[r.Namespace+"/"+r.Name] = true
 		}
 	}
@@ -50,7 +50,11 @@ func (c *Cluster) Uninstall(ctx context.Context, target Target, releases []Remov
 		if !s.installed() {
 			continue
 		}
-		if s.last.Labels[LabelKind] == "dependency" {
+		if target.foreign(s.last, s.last.Labels[LabelKind]) {
+			plan.Notes = append(plan.Notes, fmt.Sprintf("the release %s in %s stays: it is of %s", r.Name, r.Namespace, of(s.last)))
+			continue
+		}
+		if s.last.Labels[LabelKind] == kindDependency {
 			users, err := c.users(ctx, r.Name, r.Namespace)
 			if err != nil {
 				return nil, err
@@ -112,6 +116,10 @@ func (c *Cluster) Rollback(ctx context.Context, target Target, releases []Remova
 		records, err := c.listRecords(ctx, r.Namespace, "name="+r.Name)
 		if err != nil {
 			return nil, err
+		}
+		if n := len(records); n > 0 && target.foreign(records[n-1], records[n-1].Labels[LabelKind]) {
+			errs = append(errs, fmt.Errorf("the release %s in %s is of %s\n  hint: -c chooses that context", r.Name, r.Namespace, of(records[n-1])))
+			continue
 		}
 		to, err := revisionOf(r.Name, records, revision)
 		if err != nil {

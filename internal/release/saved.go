@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/scrypt"
@@ -89,7 +90,7 @@ func (s *Saved) Holds(now *Plan) error {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(left)) {
-		say("%s: it is not in the plan any more", key)
+		say("%s: it is not part of this run, and was in the plan", s.step(key).Release)
 	}
 	salt, err := hex.DecodeString(s.Salt)
 	if err != nil {
@@ -121,7 +122,51 @@ func (s *Saved) difference(now Step) string {
 			return fmt.Sprintf("the plan said %s, and now it would be %s", was.Action, now.Action)
 		}
 	}
-	return "what would change is different now"
+	return "what would change is different now" + fieldsThatDiffer(s.step(now.key()), now)
+}
+
+// step gives the step of a release as it was saved.
+func (s *Saved) step(key string) Step {
+	for _, step := range s.Plan.Steps {
+		if step.key() == key {
+			return step
+		}
+	}
+	return Step{}
+}
+
+// fieldsThatDiffer names the first places where two steps do not change the same.
+func fieldsThatDiffer(was, now Step) string {
+	changes := func(s Step) map[string]string {
+		out := map[string]string{}
+		for _, c := range slices.Concat(s.Objects, s.Hooks) {
+			out[c.Ref.String()] = string(c.Action)
+			for _, f := range c.Fields {
+				out[c.Ref.String()+" "+f.Path] = fmt.Sprint(f.Before, " → ", f.After)
+			}
+		}
+		return out
+	}
+	before, after := changes(was), changes(now)
+	var places []string
+	for place, text := range after {
+		if before[place] != text {
+			places = append(places, place)
+		}
+	}
+	for place := range before {
+		if _, still := after[place]; !still {
+			places = append(places, place)
+		}
+	}
+	slices.Sort(places)
+	switch n := len(places); {
+	case n == 0:
+		return ""
+	case n > 3:
+		return fmt.Sprintf(": %s and %d more", strings.Join(places[:3], ", "), n-3)
+	}
+	return ": " + strings.Join(places, ", ")
 }
 
 func (t Target) String() string {

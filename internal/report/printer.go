@@ -62,6 +62,7 @@ func steers(r rune) bool {
 // oneLine gives a message that may have several lines as one.
 func oneLine(text string) string {
 	if strings.ContainsAny(text, "\n\r\t") {
+		text = strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
 		text = strings.Join(strings.Fields(text), " ")
 	}
 	return clean(strings.TrimSpace(text))

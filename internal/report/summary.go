@@ -73,11 +73,22 @@ func objectLine(s release.Step, c manifest.Change) string {
 	return text
 }
 
+// telling gives the field that says most: labels and annotations change with
+// every version.
+func telling(fields []manifest.Field) manifest.Field {
+	for _, f := range fields {
+		if !strings.Contains(f.Path, "metadata.labels") && !strings.Contains(f.Path, "metadata.annotations") {
+			return f
+		}
+	}
+	return fields[0]
+}
+
 func fieldsText(fields []manifest.Field) string {
 	if len(fields) == 0 {
 		return ""
 	}
-	f := fields[0]
+	f := telling(fields)
 	text := f.Path + ": " + cut(valueText(f.Before), maxValue) + " → " + cut(valueText(f.After), maxValue)
 	switch more := len(fields) - 1; more {
 	case 0:

@@ -1,238 +1,137 @@
-// Package file is the provider of secrets that stand in a YAML file:
+// Package file keeps secrets in a YAML file, which may stand in a repository:
 //
 //	apiVersion: kai/v1
+//	recipients:
+//	  - age1…                    # of whoever may read
 //	apps:
 //	  carts:
-//	    secret: {mongodb_password: …}
+//	    secret: {mongodb_password: age:…}
 //	  global:
 //	    private: {LICENSE: …}
 //
 // A file holds one deployment, and answers for whichever it is asked.
 //
-// A value is text, and so is a number and a bool, as it was written. A map and a
-// list become compact JSON. No message shows a value, nor what might be one in a
-// file with a mistake: apps, scopes and keys are named, and places.
+// Values keep their kinds: text, numbers, bools, lists and maps. In a file with
+// recipients, what is written into scope secret is encrypted, each value by
+// itself, and stands there as age: and base64 (without padding) of a file of age.
+// What that holds begins with a line of JSON, ["kai/v1","APP","SCOPE","KEY"], and
+// then has the value as secrets.Pack gives it: a ciphertext that was moved to
+// another key is noticed, and one by hand is opened by
+//
+//	base64 -d | age -d -i IDENTITY
+//
+// with the padding that base64 -d may want. The scopes public and private stay
+// plain, as does everything in a file without recipients. age does not say who
+// has encrypted: whoever may change the file may put in values of their own, and
+// so a plain value in scope secret, written by hand, is read too; Store.Plain
+// finds it and Store.Reencrypt encrypts it.
+//
+// No message shows a value, nor what might be one in a file with a mistake: apps,
+// scopes and keys are named, and places.
 package file
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"io/fs"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/helm-kai/helm-kai/internal/secrets"
 	"github.com/helm-kai/helm-kai/internal/source"
 )
-
-// apiVersion is the version of the file's format.
-const apiVersion = "kai/v1"
 
 // place is where a value stands inside of a deployment.
 type place struct{ app, scope, name string }
 
 // Provider is what a file holds. It never changes.
 type Provider struct {
-	values map[place]secrets.Value
+	values map[place]value
+	keys   identities
+}
+
+// value is a value as it stands in a file.
+type value struct {
+	secrets.Value
+	sealed bool // it is the text of a ciphertext
+	at     source.Origin
+	path   string
 }
 
 // Open reads a file of secrets. All its mistakes are found at once, and the
 // provider is nil where there are any. The file is within the bounds of package
-// source.
+// source. What is encrypted cannot be read, see OpenWith.
 func Open(fsys fs.FS, path string) (*Provider, source.Findings) {
-	root, findings := source.ReadYAML(fsys, path)
-	if len(findings) > 0 {
-		return nil, discreet(findings)
-	}
-	r := reader{values: map[place]secrets.Value{}}
-	r.file(root)
-	if len(r.findings) > 0 {
-		return nil, r.findings.Sorted()
-	}
-	return &Provider{values: r.values}, nil
+	return OpenWith(fsys, path, nil)
 }
 
-// Get implements secrets.Provider. It does not fail.
+// OpenWith is Open with the identities that open what is encrypted; nil are none.
+func OpenWith(fsys fs.FS, path string, with *Identities) (*Provider, source.Findings) {
+	data, err := source.ReadFile(fsys, path, source.MaxFile)
+	if err != nil {
+		return nil, source.Findings{source.FileFinding(path, err)}
+	}
+	c, findings := parse(path, data)
+	if len(findings) > 0 {
+		return nil, findings
+	}
+	values, findings := c.values()
+	if len(findings) > 0 {
+		return nil, findings
+	}
+	return &Provider{values: values, keys: with.get()}, nil
+}
+
+// Get implements secrets.Provider. It fails where a value that is asked for does
+// not open.
 func (p *Provider) Get(_ context.Context, keys []secrets.Key) (map[secrets.Key]secrets.Value, error) {
 	found := make(map[secrets.Key]secrets.Value, len(keys))
+	var findings source.Findings
 	for _, k := range keys {
-		if v, ok := p.values[place{k.App, k.Scope, k.Name}]; ok {
-			found[k] = v
+		at := place{k.App, k.Scope, k.Name}
+		v, ok := p.values[at]
+		if !ok {
+			continue
 		}
+		opened, err := v.open(at, p.keys)
+		findings = append(findings, err...)
+		found[k] = opened
+	}
+	if len(findings) > 0 {
+		return nil, findings.Sorted()
 	}
 	return found, nil
 }
 
-// reader collects the values of a file and its mistakes.
-type reader struct {
-	values   map[place]secrets.Value
-	findings source.Findings
+// content is a file as it stands there.
+type content struct {
+	entries    []secrets.Entry
+	recipients []recipient
 }
 
-func (r *reader) file(root *source.Value) {
-	if !r.isMap(root, "", "apiVersion: kai/v1 and apps: {APP: {secret: {KEY: value}}}") {
-		return
+// parse reads a file of secrets.
+func parse(file string, data []byte) (*content, source.Findings) {
+	root, findings := source.ParseYAML(file, data)
+	if len(findings) > 0 {
+		return nil, secrets.Discreet(findings)
 	}
-	known := []string{"apiVersion", "apps"}
-	for _, f := range root.Fields {
-		switch f.Key {
-		case "apiVersion":
-			if f.Value.Kind != source.String || f.Value.Text != apiVersion {
-				r.findings.Add("api-version", f.Value.Origin, "apiVersion", "write apiVersion: "+apiVersion, "is not a version of this format that kai knows")
-			}
-		case "apps":
-			r.apps(f.Value)
-		default:
-			r.findings.Add("unknown-key", f.Origin, f.Key, source.Nearest(f.Key, known), "the key is not known here")
-		}
+	c := &content{}
+	c.entries = secrets.ParseFile(root, []string{"recipients"}, &findings)
+	c.recipients = parseRecipients(root.Get("recipients"), &findings)
+	if len(findings) > 0 {
+		return nil, findings.Sorted()
 	}
-	for _, key := range known {
-		if root.Get(key) == nil {
-			r.findings.Add("missing-key", root.Origin, key, "", "is missing")
-		}
-	}
+	return c, nil
 }
 
-func (r *reader) apps(apps *source.Value) {
-	if !r.isMap(apps, "apps", "apps: {APP: {secret: {KEY: value}}}, or apps: {} for none") {
-		return
-	}
-	for _, app := range apps.Fields {
-		path := "apps." + app.Key
-		if !r.isNamed(app, path, "an app") || !r.isMap(app.Value, path, "SCOPE: {KEY: value}; the scopes are "+strings.Join(secrets.Scopes(), ", ")) {
+// values gives what the file holds.
+func (c *content) values() (map[place]value, source.Findings) {
+	out := make(map[place]value, len(c.entries))
+	var findings source.Findings
+	for _, e := range c.entries {
+		v, err := secrets.OfYAML(e.Value)
+		if err != nil {
+			findings.Add("type", e.Value.Origin, e.Path, "write it as text, in quotes", "%s", err)
 			continue
 		}
-		for _, scope := range app.Value.Fields {
-			path := path + "." + scope.Key
-			if !slices.Contains(secrets.Scopes(), scope.Key) {
-				r.findings.Add("unknown-key", scope.Origin, path, source.Nearest(scope.Key, secrets.Scopes()), "there is no such scope")
-				continue
-			}
-			if r.isMap(scope.Value, path, "KEY: value, or {} for none") {
-				r.scope(app.Key, scope, path)
-			}
-		}
+		out[place{e.App, e.Scope, e.Name}] = value{v, secrets.IsAge(e.Value), e.Value.Origin, e.Path}
 	}
-}
-
-func (r *reader) scope(app string, scope source.Field, path string) {
-	for _, f := range scope.Value.Fields {
-		path := path + "." + f.Key
-		if !r.isNamed(f, path, "a key") {
-			continue
-		}
-		if f.Value.IsNull() {
-			r.findings.Add("type", f.Value.Origin, path, `write "" for an empty text, or remove the key`, "has no value")
-			continue
-		}
-		r.values[place{app, scope.Key, f.Key}] = secrets.New(text(f.Value))
-	}
-}
-
-func (r *reader) isNamed(f source.Field, path, what string) bool {
-	if strings.TrimSpace(f.Key) == "" {
-		r.findings.Add("name", f.Origin, path, "give it a name", "%s has no name", what)
-		return false
-	}
-	return true
-}
-
-func (r *reader) isMap(v *source.Value, path, shape string) bool {
-	if v.Kind == source.Map {
-		return true
-	}
-	r.findings.Add("type", v.Origin, path, "write "+shape, "must be a map, and is %s", v.Kind)
-	return false
-}
-
-// text gives a value as it is handed out.
-func text(v *source.Value) string {
-	if v.IsScalar() {
-		return v.Text
-	}
-	return string(appendJSON(nil, v))
-}
-
-// appendJSON appends a value as JSON without spaces, its keys in the order of the
-// file.
-func appendJSON(out []byte, v *source.Value) []byte {
-	switch v.Kind {
-	case source.Map:
-		out = append(out, '{')
-		for i, f := range v.Fields {
-			if i > 0 {
-				out = append(out, ',')
-			}
-			out = append(appendText(out, f.Key), ':')
-			out = appendJSON(out, f.Value)
-		}
-		return append(out, '}')
-	case source.List:
-		out = append(out, '[')
-		for i, item := range v.Items {
-			if i > 0 {
-				out = append(out, ',')
-			}
-			out = appendJSON(out, item)
-		}
-		return append(out, ']')
-	case source.Number:
-		return appendNumber(out, v)
-	case source.Bool:
-		return strconv.AppendBool(out, v.True())
-	case source.Null:
-		return append(out, "null"...)
-	}
-	return appendText(out, v.Text)
-}
-
-func appendText(out []byte, text string) []byte {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	// A string always encodes.
-	_ = enc.Encode(text)
-	return append(out, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
-}
-
-// appendNumber keeps the digits of a number where JSON takes them. YAML has
-// forms that JSON has not, as 0x1f and .5: their number is written. One that is
-// out of bounds stays text.
-func appendNumber(out []byte, v *source.Value) []byte {
-	if json.Valid([]byte(v.Text)) {
-		return append(out, v.Text...)
-	}
-	if n, ok := v.Int(); ok {
-		return strconv.AppendInt(out, int64(n), 10)
-	}
-	if n, ok := v.Float(); ok {
-		if number, err := json.Marshal(n); err == nil {
-			return append(out, number...)
-		}
-	}
-	return appendText(out, v.Text)
-}
-
-// harmless are the quotations of the YAML parser's messages which are its own.
-var harmless = strings.NewReplacer(`',' or '}'`, "", `',' or ']'`, "", `'-'`, "", `':'`, "", "<document start>", "", "<stream-start>", "", "<<", "")
-
-// discreet takes out of the findings about YAML itself what they quote of the
-// file: an unquoted value that begins with ! or * is taken for a tag or an
-// alias, and a key that stands twice may be one of a value.
-func discreet(findings source.Findings) source.Findings {
-	out := slices.Clone(findings)
-	for i, f := range out {
-		switch {
-		case f.Code == "duplicate-key":
-			out[i].Message = "a key stands here twice"
-			if at := strings.LastIndex(f.Message, "; first in line "); at >= 0 {
-				out[i].Message += f.Message[at:]
-			}
-		case f.Code == "yaml" && strings.ContainsAny(harmless.Replace(f.Message), "\"'`&*!<>"):
-			out[i].Message, out[i].Hint = "this is not the YAML of a value", `put a value that begins with one of ! & * into quotes`
-		}
-	}
-	return out
+	return out, findings
 }

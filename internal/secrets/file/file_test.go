@@ -51,11 +51,11 @@ apps:
 		{App: "carts", Scope: "secret", Name: "octal"}:     "0644",
 		{App: "carts", Scope: "secret", Name: "float"}:     "1.50",
 		{App: "carts", Scope: "secret", Name: "big"}:       "123456789012345678901234567890",
-		{App: "carts", Scope: "secret", Name: "bool"}:      "True",
+		{App: "carts", Scope: "secret", Name: "bool"}:      "true",
 		{App: "carts", Scope: "secret", Name: "on"}:        "on",
 		{App: "carts", Scope: "secret", Name: "empty"}:     "",
 		{App: "carts", Scope: "secret", Name: "lines"}:     "example\nlines\n",
-		{App: "carts", Scope: "secret", Name: "map"}:       `{"b":1,"a":["x",true,null,420,0.5,1.50,99999999999999999999,"<&>"]}`,
+		{App: "carts", Scope: "secret", Name: "map"}:       `{"a":["x",true,null,420,0.5,1.50,99999999999999999999,"<&>"],"b":1}`,
 		{App: "carts", Scope: "secret", Name: "list"}:      "[]",
 		{App: "global", Scope: "private", Name: "LICENSE"}: "example-license",
 	}
@@ -79,6 +79,12 @@ apps:
 	if got, err := p.Get(t.Context(), []secrets.Key{{Deployment: "dev", App: "carts", Scope: "secret", Name: "text"}}); err != nil || len(got) != 1 {
 		t.Errorf("got %v, %v", got, err)
 	}
+	kinds := map[string]secrets.Kind{"text": secrets.Text, "quoted": secrets.Text, "octal": secrets.Text, "float": secrets.Number, "bool": secrets.Bool, "map": secrets.Map, "list": secrets.List}
+	for name, kind := range kinds {
+		if v := got[secrets.Key{App: "carts", Scope: "secret", Name: name}]; v.Kind() != kind {
+			t.Errorf("%s is a %s", name, v.Kind())
+		}
+	}
 	for _, verb := range []string{"%v", "%+v", "%#v"} {
 		if out := fmt.Sprintf(verb, p); strings.Contains(out, "example-") {
 			t.Errorf("%s of a provider is %s", verb, out)
@@ -97,7 +103,7 @@ func TestFindings(t *testing.T) {
 		{"version", "apiVersion: canary\napps: {}", `secrets/dev.yaml:1:13: apiVersion: is not a version of this format that kai knows
   hint: write apiVersion: kai/v1`},
 		{"no version, unknown key", "app: {}", `secrets/dev.yaml:1:1: app: the key is not known here
-  hint: did you mean "apps"? (apiVersion, apps)
+  hint: did you mean "apps"? (apiVersion, apps, recipients)
 secrets/dev.yaml:1:1: apiVersion: is missing
 secrets/dev.yaml:1:1: apps: is missing`},
 		{"apps", "apiVersion: kai/v1\napps: canary", `secrets/dev.yaml:2:7: apps: must be a map, and is text

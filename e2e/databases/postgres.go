@@ -1,0 +1,63 @@
+//go:build unix
+
+package databases
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// postgresFolders are where Debian, which may have several versions, and others install it.
+var postgresFolders = []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"}
+
+// Postgres starts PostgreSQL. The user is a superuser.
+func Postgres(ctx context.Context) (*Server, error) {
+	server, err := find("postgresql", postgresFolders, "postgres")
+	if err != nil {
+		return nil, err
+	}
+	var tools [2]string
+	for i, name := range []string{"initdb", "pg_isready"} {
+		if tools[i], err = find("postgresql", append([]string{filepath.Dir(server)}, postgresFolders...), name); err != nil {
+			return nil, err
+		}
+	}
+	s := &Server{Name: "PostgreSQL", Database: "postgres", scheme: "postgres", stop: syscall.SIGINT}
+	if err := s.preparePostgres(ctx, server, tools[0]); err != nil {
+		_ = os.RemoveAll(s.dir)
+		return nil, err
+	}
+	s.ready = func(ctx context.Context, s *Server) error {
+		return s.run(ctx, tools[1], "-q", "-t", "2", "-h", s.dir, "-p", port(s.Addr), "-d", s.Database, "-U", s.User)
+	}
+	return s.launch(ctx)
+}
+
+func (s *Server) preparePostgres(ctx context.Context, server, initdb string) error {
+	if err := s.prepare("postgres"); err != nil {
+		return err
+	}
+	password := filepath.Join(s.dir, "password")
+	if err := os.WriteFile(password, []byte(s.Password+"\n"), 0o600); err != nil {
+		return err
+	}
+	if err := s.handOver(); err != nil {
+		return err
+	}
+	data := filepath.Join(s.dir, "data")
+	if err := s.run(ctx, initdb, "-D", data, "-U", s.User, "--pwfile", password, "--auth-local=trust", "--auth-host=scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"); err != nil {
+		return err
+	}
+	addr, port, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	s.Addr = addr
+	s.args = []string{
+		server, "-D", data, "-p", port, "-k", s.dir, "-h", "127.0.0.1",
+		"-c", "fsync=off", "-c", "ssl=on", "-c", "ssl_cert_file=" + filepath.Join(s.dir, "server.pem"), "-c", "ssl_key_file=" + filepath.Join(s.dir, "server.key"),
+	}
+	return nil
+}
