@@ -85,15 +85,15 @@ type Store struct {
 
 // Vault says how Vault is reached.
 type Vault struct {
-	Addr, Namespace, Mount, CACert string
-	Auth                           string // token, approle, kubernetes, jwt; "" lets the store decide
-	AuthMount, Role                string
-	Token                          secrets.Value
-	TokenFile                      string
-	RoleID                         string
-	SecretID                       secrets.Value
-	SecretIDFile                   string
-	JWTFile                        string
+	Addr, Namespace, Mount, Prefix, CACert string
+	Auth                                   string // token, approle, kubernetes, jwt; "" lets the store decide
+	AuthMount, Role                        string
+	Token                                  secrets.Value
+	TokenFile                              string
+	RoleID                                 string
+	SecretID                               secrets.Value
+	SecretIDFile                           string
+	JWTFile                                string
 }
 
 // Database says how a database is reached: by URL, or by the other fields.
@@ -168,11 +168,12 @@ func Options() []Option {
 
 		{Env: []string{"KAI_OFFLINE_KEY"}, Usage: "key of the copy for --offline-ok"},
 		{Env: []string{"KAI_STORE_PATH"}, Usage: "file of the driver file, or of SQLite"},
-		{Env: []string{"KAI_AGE_IDENTITY"}, Usage: "age identity of the driver file"},
-		{Env: []string{"KAI_AGE_IDENTITY_FILE"}, Usage: "file of age identities"},
+		{Env: []string{"KAI_AGE_KEY"}, Usage: "age identity of the driver file"},
+		{Env: []string{"KAI_AGE_KEY_FILE"}, Usage: "file of age identities"},
 		{Env: []string{"KAI_VAULT_ADDR", "KAIGARA_VAULT_ADDR", "VAULT_ADDR"}, Usage: "address of Vault", Older: "http://127.0.0.1:8200"},
 		{Env: []string{"KAI_VAULT_NAMESPACE", "VAULT_NAMESPACE"}, Usage: "namespace in Vault"},
 		{Env: []string{"KAI_VAULT_MOUNT"}, Usage: "mount of the KV engine", Default: "secret"},
+		{Env: []string{"KAI_VAULT_PREFIX"}, Usage: "folders below the mount"},
 		{Env: []string{"KAI_VAULT_CACERT", "VAULT_CACERT"}, Usage: "file of Vault's certificate authority"},
 		{Env: []string{"KAI_VAULT_AUTH"}, Usage: "token, approle, kubernetes or jwt"},
 		{Env: []string{"KAI_VAULT_AUTH_MOUNT"}, Usage: "mount of the auth method"},
@@ -184,21 +185,21 @@ func Options() []Option {
 		{Env: []string{"KAI_VAULT_SECRET_ID_FILE"}, Usage: "file of the secret id"},
 		{Env: []string{"KAI_VAULT_JWT_FILE"}, Usage: "file of the JWT; by default the service account's"},
 		{Env: []string{"KAI_ENCRYPTOR", "KAIGARA_ENCRYPTOR"}, Usage: "aes, transit or plaintext", Older: "plaintext"},
-		{Env: []string{"KAI_KEY"}, Usage: "key of aes"},
-		{Env: []string{"KAI_KEY_FILE"}, Usage: "file of the key of aes"},
+		{Env: []string{"KAI_ENCRYPTION_KEYS"}, Usage: "keys of aes, the current one first: ID:KEY,ID:KEY"},
+		{Env: []string{"KAI_ENCRYPTION_KEYS_FILE"}, Usage: "file of the keys of aes"},
 		{Env: []string{"KAIGARA_ENCRYPTOR_AES_KEY"}, Usage: "key of aes in the older system: 16, 24 or 32 bytes"},
-		{Env: []string{"KAI_DATABASE_URL"}, Usage: "address of the database"},
-		{Env: []string{"KAI_DATABASE_DRIVER", "KAIGARA_DATABASE_DRIVER"}, Usage: "sqlite, postgres or mysql", Older: "postgres"},
-		{Env: []string{"KAI_DATABASE_HOST", "KAIGARA_DATABASE_HOST"}, Usage: "host of the database", Older: "127.0.0.1"},
-		{Env: []string{"KAI_DATABASE_PORT", "KAIGARA_DATABASE_PORT"}, Usage: "port of the database"},
-		{Env: []string{"KAI_DATABASE_NAME", "KAIGARA_DATABASE_NAME"}, Usage: "name of the database"},
-		{Env: []string{"KAI_DATABASE_SCHEMA", "KAIGARA_DATABASE_SCHEMA"}, Usage: "schema of the database"},
-		{Env: []string{"KAI_DATABASE_TABLE", "KAIGARA_DATABASE_TABLE"}, Usage: "table in the database", Older: "data"},
-		{Env: []string{"KAI_DATABASE_USER", "KAIGARA_DATABASE_USER"}, Usage: "user of the database"},
-		{Env: []string{"KAI_DATABASE_PASS", "KAIGARA_DATABASE_PASS"}, Usage: "password of the database"},
-		{Env: []string{"KAI_DATABASE_PASS_FILE"}, Usage: "file of the password"},
-		{Env: []string{"KAI_DATABASE_CACERT"}, Usage: "file of the database's certificate authority"},
-		{Env: []string{"KAI_DATABASE_POOL", "KAIGARA_DATABASE_POOL"}, Usage: "most connections to the database"},
+		{Env: []string{"KAI_SQL_URL"}, Usage: "address of the database"},
+		{Env: []string{"KAI_SQL_DRIVER", "KAIGARA_DATABASE_DRIVER"}, Usage: "sqlite, postgres or mysql", Older: "postgres"},
+		{Env: []string{"KAI_SQL_HOST", "KAIGARA_DATABASE_HOST"}, Usage: "host of the database", Older: "127.0.0.1"},
+		{Env: []string{"KAI_SQL_PORT", "KAIGARA_DATABASE_PORT"}, Usage: "port of the database"},
+		{Env: []string{"KAI_SQL_NAME", "KAIGARA_DATABASE_NAME"}, Usage: "name of the database"},
+		{Env: []string{"KAI_SQL_SCHEMA", "KAIGARA_DATABASE_SCHEMA"}, Usage: "schema of the database"},
+		{Env: []string{"KAI_SQL_TABLE", "KAIGARA_DATABASE_TABLE"}, Usage: "table in the database", Older: "data"},
+		{Env: []string{"KAI_SQL_USER", "KAIGARA_DATABASE_USER"}, Usage: "user of the database"},
+		{Env: []string{"KAI_SQL_PASSWORD", "KAIGARA_DATABASE_PASS"}, Usage: "password of the database"},
+		{Env: []string{"KAI_SQL_PASSWORD_FILE"}, Usage: "file of the password"},
+		{Env: []string{"KAI_SQL_CACERT"}, Usage: "file of the database's certificate authority"},
+		{Env: []string{"KAI_SQL_POOL", "KAIGARA_DATABASE_POOL"}, Usage: "most connections to the database"},
 		{Env: []string{"KUBECONFIG"}, Usage: "configuration of kubernetes; without it the cluster that we run in"},
 		{Env: []string{"KAI_NAMESPACE"}, Usage: "namespace of the driver kubernetes"},
 	}
@@ -591,10 +592,10 @@ func (r *reader) store() Store {
 	s := Store{
 		Driver:       r.text("store"),
 		Path:         r.text("KAI_STORE_PATH"),
-		Identity:     r.secret("KAI_AGE_IDENTITY"),
-		IdentityFile: r.text("KAI_AGE_IDENTITY_FILE"),
+		Identity:     r.secret("KAI_AGE_KEY"),
+		IdentityFile: r.text("KAI_AGE_KEY_FILE"),
 		Vault: Vault{
-			Addr: r.text("KAI_VAULT_ADDR"), Namespace: r.text("KAI_VAULT_NAMESPACE"), Mount: r.text("KAI_VAULT_MOUNT"),
+			Addr: r.text("KAI_VAULT_ADDR"), Namespace: r.text("KAI_VAULT_NAMESPACE"), Mount: r.text("KAI_VAULT_MOUNT"), Prefix: r.text("KAI_VAULT_PREFIX"),
 			CACert: r.text("KAI_VAULT_CACERT"), Auth: r.oneOf("KAI_VAULT_AUTH", "token", "approle", "kubernetes", "jwt"),
 			AuthMount: r.text("KAI_VAULT_AUTH_MOUNT"), Role: r.text("KAI_VAULT_ROLE"),
 			Token: r.secret("KAI_VAULT_TOKEN"), TokenFile: r.text("KAI_VAULT_TOKEN_FILE"),
@@ -602,15 +603,15 @@ func (r *reader) store() Store {
 			JWTFile: r.text("KAI_VAULT_JWT_FILE"),
 		},
 		Database: Database{
-			URL: r.secret("KAI_DATABASE_URL"), Driver: r.oneOf("KAI_DATABASE_DRIVER", "sqlite", "postgres", "mysql"),
-			Host: r.text("KAI_DATABASE_HOST"), Port: r.number("KAI_DATABASE_PORT"), Name: r.text("KAI_DATABASE_NAME"),
-			Schema: r.text("KAI_DATABASE_SCHEMA"), Table: r.text("KAI_DATABASE_TABLE"), User: r.text("KAI_DATABASE_USER"),
-			Pass: r.secret("KAI_DATABASE_PASS"), PassFile: r.text("KAI_DATABASE_PASS_FILE"), CACert: r.text("KAI_DATABASE_CACERT"),
-			Pool: r.number("KAI_DATABASE_POOL"),
+			URL: r.secret("KAI_SQL_URL"), Driver: r.oneOf("KAI_SQL_DRIVER", "sqlite", "postgres", "mysql"),
+			Host: r.text("KAI_SQL_HOST"), Port: r.number("KAI_SQL_PORT"), Name: r.text("KAI_SQL_NAME"),
+			Schema: r.text("KAI_SQL_SCHEMA"), Table: r.text("KAI_SQL_TABLE"), User: r.text("KAI_SQL_USER"),
+			Pass: r.secret("KAI_SQL_PASSWORD"), PassFile: r.text("KAI_SQL_PASSWORD_FILE"), CACert: r.text("KAI_SQL_CACERT"),
+			Pool: r.number("KAI_SQL_POOL"),
 		},
 		Encryptor:  r.oneOf("KAI_ENCRYPTOR", "aes", "transit", "plaintext"),
-		Key:        r.secret("KAI_KEY"),
-		KeyFile:    r.text("KAI_KEY_FILE"),
+		Key:        r.secret("KAI_ENCRYPTION_KEYS"),
+		KeyFile:    r.text("KAI_ENCRYPTION_KEYS_FILE"),
 		OlderKey:   r.secret("KAIGARA_ENCRYPTOR_AES_KEY"),
 		Kubeconfig: r.text("KUBECONFIG"),
 		Namespace:  r.text("KAI_NAMESPACE"),
@@ -623,7 +624,7 @@ func (r *reader) store() Store {
 	}
 	for _, pair := range [][2]string{
 		{"KAI_VAULT_TOKEN", "KAI_VAULT_TOKEN_FILE"}, {"KAI_VAULT_SECRET_ID", "KAI_VAULT_SECRET_ID_FILE"},
-		{"KAI_DATABASE_PASS", "KAI_DATABASE_PASS_FILE"}, {"KAI_KEY", "KAI_KEY_FILE"}, {"KAI_AGE_IDENTITY", "KAI_AGE_IDENTITY_FILE"},
+		{"KAI_SQL_PASSWORD", "KAI_SQL_PASSWORD_FILE"}, {"KAI_ENCRYPTION_KEYS", "KAI_ENCRYPTION_KEYS_FILE"}, {"KAI_AGE_KEY", "KAI_AGE_KEY_FILE"},
 	} {
 		if r.env[pair[0]] != "" && r.env[pair[1]] != "" {
 			r.fail("%s and %s exclude one another", pair[0], pair[1])

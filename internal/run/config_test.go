@@ -88,7 +88,7 @@ func TestOlder(t *testing.T) {
 func TestParseSaysAllMistakes(t *testing.T) {
 	t.Parallel()
 	_, err := Parse([]string{"kai-run", "--nonsense", "--scope=public,publik,public", "--interval=soon", "--watch=perhaps", "--json=xml", "--on-change=signal:NOPE", "--store=etcd", "--host-wins", "--pristine", "--offline-ok=/x", "--grace"},
-		[]string{"KAI_DATABASE_PORT=tcp://10.0.0.1:5432", "KAI_VAULT_AUTH=magic", "KAI_VAULT_TOKEN=example-token", "KAI_VAULT_TOKEN_FILE=/t", "KAI_RETRY=-1s"})
+		[]string{"KAI_SQL_PORT=tcp://10.0.0.1:5432", "KAI_VAULT_AUTH=magic", "KAI_VAULT_TOKEN=example-token", "KAI_VAULT_TOKEN_FILE=/t", "KAI_RETRY=-1s"})
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -96,7 +96,7 @@ func TestParseSaysAllMistakes(t *testing.T) {
 		"there is no flag --nonsense", "--grace has no value", `--scope: there is no scope "publik"`, `--scope names "public" twice`,
 		`--interval is no time: "soon"`, `--watch is true or false, not "perhaps"`, `--json: there is no "xml"`, `--on-change: there is no signal "NOPE"`,
 		`--store: there is no driver "etcd"`, "--host-wins and --pristine exclude one another", "--offline-ok has no key",
-		"KAI_DATABASE_PORT is no number from 1 to 65535", "enableServiceLinks", `KAI_VAULT_AUTH: there is no "magic"`,
+		"KAI_SQL_PORT is no number from 1 to 65535", "enableServiceLinks", `KAI_VAULT_AUTH: there is no "magic"`,
 		"KAI_VAULT_TOKEN and KAI_VAULT_TOKEN_FILE exclude one another", "KAI_RETRY is no time", "there is no command", "no deployment is named",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -166,8 +166,8 @@ func TestOptions(t *testing.T) {
 
 func TestConfigDoesNotShowCredentials(t *testing.T) {
 	t.Parallel()
-	c, err := New(map[string]string{"deployment": "d"}, []string{"KAI_VAULT_TOKEN=example-1", "KAI_KEY=example-2", "KAI_DATABASE_URL=example-3", "KAI_DATABASE_PASS=example-4",
-		"KAI_OFFLINE_KEY=" + strings.Repeat("ab", 32), "KAI_AGE_IDENTITY=example-5", "KAI_VAULT_SECRET_ID=example-6", "KAIGARA_ENCRYPTOR_AES_KEY=example-7"}, []string{"x"})
+	c, err := New(map[string]string{"deployment": "d"}, []string{"KAI_VAULT_TOKEN=example-1", "KAI_ENCRYPTION_KEYS=example-2", "KAI_SQL_URL=example-3", "KAI_SQL_PASSWORD=example-4",
+		"KAI_OFFLINE_KEY=" + strings.Repeat("ab", 32), "KAI_AGE_KEY=example-5", "KAI_VAULT_SECRET_ID=example-6", "KAIGARA_ENCRYPTOR_AES_KEY=example-7"}, []string{"x"})
 	if err != nil {
 		t.Fatal(err)
 	}

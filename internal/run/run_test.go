@@ -412,7 +412,7 @@ func TestSignalsAreForwarded(t *testing.T) {
 			t.Parallel()
 			r := kaiRun(t, m, append(slices.Clone(args), "--", "logs", "LOG", "seven")...)
 			r.started()
-			for sig, want := range map[syscall.Signal]string{syscall.SIGHUP: "signal hangup", syscall.SIGINT: "signal interrupt"} {
+			for sig, want := range map[syscall.Signal]string{syscall.SIGUSR1: "signal user defined signal 1", syscall.SIGINT: "signal interrupt"} {
 				r.send(sig)
 				if got := r.line(); got != want {
 					t.Errorf("the log says %s, not %s", got, want)
@@ -429,8 +429,8 @@ func TestSignalsAreForwarded(t *testing.T) {
 			if name != "exec" {
 				r = kaiRun(t, m, append(slices.Clone(args), "--", "sleeps", "LOG")...)
 				r.line()
-				r.send(syscall.SIGHUP)
-				if got := r.exit(); got != 128+int(syscall.SIGHUP) {
+				r.send(syscall.SIGTERM)
+				if got := r.exit(); got != 128+int(syscall.SIGTERM) {
 					t.Errorf("the exit code is %d", got)
 				}
 			}
@@ -447,7 +447,7 @@ func TestSignalDuringARestart(t *testing.T) {
 	if got := r.line(); got != "signal terminated" {
 		t.Fatal(got)
 	}
-	r.send(syscall.SIGHUP)
+	r.send(syscall.SIGUSR1)
 	r.send(syscall.SIGTERM)
 	if got := r.exit(); got != 137 {
 		t.Errorf("the exit code is %d", got)

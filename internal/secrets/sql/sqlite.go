@@ -34,7 +34,7 @@ func connectSQLite(t target, patience time.Duration) (driver.Connector, error) {
 	query := url.Values{
 		"mode":          {"rw"},
 		"_txlock":       {"immediate"},
-		"_busy_timeout": {strconv.FormatInt(patience.Milliseconds(), 10)},
+		"_busy_timeout": {strconv.FormatInt(min(patience, shortWait).Milliseconds(), 10)},
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {"FULL"},
 		"_error_rc":     {"1"},
@@ -103,3 +103,7 @@ func judgeSQLite(err error) judgment {
 	}
 	return judgment{}
 }
+
+// shortWait is how long SQLite itself waits for a lock: no context ends that
+// wait. Beyond it the store asks again, as it does of other databases.
+const shortWait = 100 * time.Millisecond
