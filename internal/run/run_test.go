@@ -484,17 +484,17 @@ func TestReaping(t *testing.T) {
 func TestOnChangeSignal(t *testing.T) {
 	t.Parallel()
 	m := stored(t, map[string]any{"dev/a/secret/n": "0", "dev/a/secret/kfile_k_path": "key", "dev/a/secret/kfile_k_content": "b2xk"})
-	r := kaiRun(t, m, watching("--cleanup", "--on-change=signal:HUP", "--", "logs", "LOG")...)
+	r := kaiRun(t, m, watching("--cleanup", "--on-change=signal:USR1", "--", "logs", "LOG")...)
 	pid, _ := r.started()
 	m.set(t, "dev/a/secret/kfile_k_content", "bmV3")
-	if got := r.line(); got != "signal hangup" {
+	if got := r.line(); got != "signal user defined signal 1" {
 		t.Errorf("the log says %s", got)
 	}
 	if raw, err := os.ReadFile(filepath.Join(r.dir, "key")); string(raw) != "new" {
 		t.Errorf("the file is %s, %v", raw, err)
 	}
 	m.set(t, "dev/a/secret/kfile_k_path", "elsewhere")
-	if got := r.line(); got != "signal hangup" {
+	if got := r.line(); got != "signal user defined signal 1" {
 		t.Errorf("the log says %s", got)
 	}
 	if _, err := os.Stat(filepath.Join(r.dir, "key")); err == nil {
