@@ -152,9 +152,6 @@ func diff(ctx context.Context, a *app, w *workspaceFlags, f *diffFlags, services
 				return err
 			}
 		}
-		if f.savePlan != "" {
-			fmt.Fprintf(a.stderr, "the plan is in %s; %s install -c %s --plan %s carries it out, with the same services, values and flags\n", f.savePlan, a.as, plan.Target.Context, f.savePlan)
-		}
 		shown := f.shown(plan, pattern)
 		differs = differs || shown.Changed()
 		err = report.Write(a.stdout, shown, report.Options{
@@ -162,6 +159,9 @@ func diff(ctx context.Context, a *app, w *workspaceFlags, f *diffFlags, services
 		})
 		if err != nil {
 			return err
+		}
+		if f.savePlan != "" {
+			fmt.Fprintf(a.stderr, "the plan is in %s; %s install -c %s --plan %s carries it out, with the same services, values and flags\n", f.savePlan, a.as, plan.Target.Context, f.savePlan)
 		}
 		if err := notifyPlan(ctx, notifier, shown); err != nil {
 			return err

@@ -28,7 +28,12 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/helm-kai/helm-kai/e2e/child"
 )
+
+// patience is how long a process may take to end by itself.
+const patience = 15 * time.Second
 
 // The names of the processes, in the order in which they start.
 const (
@@ -69,7 +74,7 @@ type component struct {
 	name, path string
 	args       []string
 	ready      func(context.Context) error
-	process    *process
+	process    *child.Process
 }
 
 // Start starts a cluster and waits until pods can run in it. The context bounds the start alone; Stop ends the cluster.
@@ -206,7 +211,7 @@ func (c *Cluster) Stop() error {
 		if component.process == nil {
 			continue
 		}
-		if err := component.process.end(syscall.SIGTERM); err != nil {
+		if err := component.process.End(syscall.SIGTERM, patience); err != nil {
 			errs = append(errs, fmt.Errorf("%w\n%s", err, c.tail(component.name)))
 		}
 		component.process = nil
@@ -225,7 +230,7 @@ func (c *Cluster) Halt(name string, how syscall.Signal) error {
 	if component.process == nil {
 		return fmt.Errorf("%s does not run", name)
 	}
-	err = component.process.end(how)
+	err = component.process.End(how, patience)
 	component.process = nil
 	return err
 }
@@ -262,7 +267,7 @@ func (c *Cluster) component(name string) (*component, error) {
 }
 
 func (c *Cluster) resume(ctx context.Context, component *component) error {
-	process, err := start(c.Dir, c.log(component.name), component.path, component.args...)
+	process, err := child.Start(child.Command{Args: append([]string{component.path}, component.args...), Dir: c.Dir, Log: c.log(component.name)})
 	if err != nil {
 		return fmt.Errorf("start %s: %w", component.name, err)
 	}
@@ -283,8 +288,8 @@ func (c *Cluster) wait(ctx context.Context, what string, ready func(context.Cont
 			return nil
 		}
 		for _, component := range c.components {
-			if component.process != nil && component.process.ended() {
-				return fmt.Errorf("wait for %s: %s ended: %w\n%s", what, component.name, component.process.exit(), c.tail(component.name))
+			if component.process != nil && component.process.Ended() {
+				return fmt.Errorf("wait for %s: %s ended: %w\n%s", what, component.name, component.process.Exit(), c.tail(component.name))
 			}
 		}
 		select {

@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/helm-kai/helm-kai/e2e/child"
 )
 
 // Required is the variable of the environment that makes a server which is not installed a failure of ForTest, and not a
@@ -48,13 +50,13 @@ type Server struct {
 	Password string
 	CA       string // a PEM file; the server's certificate is for 127.0.0.1 and localhost
 
-	scheme string
-	dir    string
-	args   []string
-	stop   syscall.Signal
-	owner  *syscall.Credential
-	ready  func(ctx context.Context, s *Server) error
-	child  *child
+	scheme  string
+	dir     string
+	args    []string
+	stop    syscall.Signal
+	owner   *syscall.Credential
+	ready   func(ctx context.Context, s *Server) error
+	process *child.Process
 }
 
 // URL has no password.
@@ -65,15 +67,15 @@ func (s *Server) URL() string {
 // Stop ends the server and removes its folder.
 func (s *Server) Stop() error {
 	var err error
-	if s.child != nil {
-		err = s.child.end(s.stop, endWithin)
+	if s.process != nil {
+		err = s.process.End(s.stop, endWithin)
 	}
 	return errors.Join(err, os.RemoveAll(s.dir))
 }
 
 // Restart ends the server, and starts it with the same data and address.
 func (s *Server) Restart(ctx context.Context) error {
-	if err := s.child.end(s.stop, endWithin); err != nil {
+	if err := s.process.End(s.stop, endWithin); err != nil {
 		return err
 	}
 	return s.start(ctx)
@@ -81,7 +83,7 @@ func (s *Server) Restart(ctx context.Context) error {
 
 // Kill ends the server as a failure of the machine would, and starts it with what it had on the disk.
 func (s *Server) Kill(ctx context.Context) error {
-	if err := s.child.end(syscall.SIGKILL, endWithin); err != nil {
+	if err := s.process.End(syscall.SIGKILL, endWithin); err != nil {
 		return err
 	}
 	return s.start(ctx)
@@ -188,7 +190,7 @@ func (s *Server) launch(ctx context.Context) (*Server, error) {
 func (s *Server) start(ctx context.Context) error {
 	for try := 1; ; try++ {
 		err := s.startOnce(ctx)
-		if err == nil || s.child != nil || try == 3 {
+		if err == nil || s.process != nil || try == 3 {
 			return err
 		}
 		select {
@@ -201,12 +203,12 @@ func (s *Server) start(ctx context.Context) error {
 
 func (s *Server) startOnce(ctx context.Context) error {
 	log := filepath.Join(s.dir, "log")
-	child, err := begin(s.dir, log, s.environment(), s.owner, s.args)
+	process, err := child.Start(child.Command{Args: s.args, Dir: s.dir, Env: s.environment(), Log: log, Owner: s.owner})
 	if err != nil {
-		s.child = nil
+		s.process = nil
 		return err
 	}
-	s.child = child
+	s.process = process
 	for {
 		err := s.ready(ctx, s)
 		if err == nil {
@@ -216,9 +218,9 @@ func (s *Server) startOnce(ctx context.Context) error {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready in time: %w\n%s", s.Name, err, tail(log))
-		case <-child.done:
-			s.child = nil
-			return fmt.Errorf("%s has ended: %w\n%s", s.Name, child.exit(), tail(log))
+		case <-process.Done():
+			s.process = nil
+			return fmt.Errorf("%s has ended: %w\n%s", s.Name, process.Exit(), tail(log))
 		}
 	}
 }

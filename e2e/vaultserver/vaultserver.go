@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/helm-kai/helm-kai/e2e/child"
 	"github.com/helm-kai/helm-kai/e2e/tools"
 )
 
@@ -40,7 +41,7 @@ type Server struct {
 	Unseal string // the key that unseals it
 
 	binaries string
-	child    *child
+	process  *child.Process
 }
 
 // config is a server of one node, whose votes need no haste.
@@ -161,11 +162,11 @@ func (s *Server) run(ctx context.Context) error {
 	// HOME is where Vault's command looks for settings, and where it leaves a token.
 	// Its database would map 100 GiB of memory at once, which a limit on that refuses.
 	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.Dir, "TMPDIR=" + s.Dir, "VAULT_RAFT_INITIAL_MMAP_SIZE=67108864"}
-	child, err := begin(s.Dir, s.log(), env, filepath.Join(s.binaries, "vault"), "server", "-config="+filepath.Join(s.Dir, "config.hcl"))
+	process, err := child.Start(child.Command{Args: []string{filepath.Join(s.binaries, "vault"), "server", "-config=" + filepath.Join(s.Dir, "config.hcl")}, Dir: s.Dir, Env: env, Log: s.log()})
 	if err != nil {
 		return err
 	}
-	s.child = child
+	s.process = process
 	return s.wait(ctx, "an answer", func() error { return s.Call(ctx, http.MethodGet, "sys/seal-status", nil, nil) })
 }
 
@@ -185,7 +186,7 @@ func (s *Server) Seal(ctx context.Context) error {
 }
 
 // Kill ends the process as a failure of the machine would. Resume starts it again.
-func (s *Server) Kill() error { return s.child.end(syscall.SIGKILL) }
+func (s *Server) Kill() error { return s.process.End(syscall.SIGKILL, endWithin) }
 
 // Resume starts a process that has ended, with the same data and address. It is sealed: see Open.
 func (s *Server) Resume(ctx context.Context) error {
@@ -196,10 +197,10 @@ func (s *Server) Resume(ctx context.Context) error {
 
 // Stop ends the process. It is an error if that had ended by itself.
 func (s *Server) Stop() error {
-	if s.child == nil {
+	if s.process == nil {
 		return nil
 	}
-	return s.child.end(syscall.SIGTERM)
+	return s.process.End(syscall.SIGTERM, endWithin)
 }
 
 // Call sends a request as who may do all, and decodes the answer where out is not nil.
@@ -245,9 +246,9 @@ func (s *Server) wait(ctx context.Context, what string, ask func() error) error 
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s of vault: %w\n%s", what, err, s.tail())
-		case <-s.child.done:
-			err := s.child.exit()
-			s.child = nil
+		case <-s.process.Done():
+			err := s.process.Exit()
+			s.process = nil
 			return fmt.Errorf("wait for %s of vault: it has ended: %w\n%s", what, err, s.tail())
 		}
 	}

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package databases
+package child
 
 import "syscall"
 
