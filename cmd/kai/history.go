@@ -31,7 +31,7 @@ became of it, and whether kai or Helm made it. rollback goes back to one.
 SERVICE may also be the name of a release that the workspace does not know, such as
 one whose service is gone.`,
 		Example:           a.example("history -c prod carts", "history -c dev,prod carts --max 3", "history -c prod carts -o json"),
-		Args:              cobra.ExactArgs(1),
+		Args:              servicesArg(1, 1, "history -c CONTEXT SERVICE"),
 		ValidArgsFunction: w.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return history(cmd.Context(), a, w, &f, args[0])
@@ -80,11 +80,21 @@ func history(ctx context.Context, a *app, w *workspaceFlags, f *historyFlags, se
 		}
 		rows := make([][]string, len(all))
 		for i, r := range all {
-			rows[i] = []string{strconv.Itoa(r.Revision), timeText(r.Updated), r.Status, r.Chart, r.AppVersion, r.By, r.Description}
+			rows[i] = []string{strconv.Itoa(r.Revision), timeText(r.Updated), r.Status, r.Chart, r.AppVersion, r.By, brief(r.Description)}
 			if len(roads) > 1 {
 				rows[i] = slices.Concat([]string{r.Context, r.Namespace}, rows[i])
 			}
 		}
 		return report.Table(a.stdout, columns, rows)
 	})
+}
+
+// widest is how much of a description a table shows; -o json has all of it.
+const widest = 80
+
+func brief(text string) string {
+	if r := []rune(text); len(r) > widest {
+		return string(r[:widest-1]) + "…"
+	}
+	return text
 }

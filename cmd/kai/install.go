@@ -119,7 +119,6 @@ not is said. Running again goes on from there.`,
 	cmd.Flags().BoolVar(&f.atomic, "atomic", false, "take a release that fails back to the revision before, or away; implies --wait")
 	cmd.Flags().BoolVar(&f.createNamespace, "create-namespace", false, "make the namespaces that are missing")
 	cmd.Flags().StringVar(&f.plan, "plan", "", "file of a plan that diff --save-plan has written")
-	cmd.MarkFlagsMutuallyExclusive("plan", "dry-run")
 	return cmd
 }
 

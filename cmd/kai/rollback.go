@@ -30,7 +30,7 @@ included, taken from the release's record; it becomes a new revision, as in Helm
 The files stay as they are: the next install brings the newer state back, unless it is
 taken back there too.`,
 		Example:           a.example("rollback -c prod carts", "rollback -c prod carts 3 --wait", "rollback -c prod carts orders --dry-run"),
-		Args:              cobra.MinimumNArgs(1),
+		Args:              servicesArg(1, 0, "rollback -c CONTEXT SERVICE [REVISION]; history shows the revisions"),
 		ValidArgsFunction: w.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return rollback(cmd.Context(), a, w, &f, args)

@@ -112,6 +112,20 @@ func (w *workspaceFlags) completeServices(*cobra.Command, []string, string) ([]s
 	return w.names((*workspace.Workspace).ServiceNames), cobra.ShellCompDirectiveNoFileComp
 }
 
+// servicesArg wants the names of services: at least min, and at most max where that is
+// not 0.
+func servicesArg(min, max int, usage string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) < min:
+			return fmt.Errorf("say which service is meant\n  hint: %s", usage)
+		case max > 0 && len(args) > max:
+			return fmt.Errorf("one service at a time, and there are %d: %s\n  hint: %s", len(args), strings.Join(args, ", "), usage)
+		}
+		return nil
+	}
+}
+
 // choose gives the contexts that the flags ask for.
 func (s *selection) choose(a *app, ws *workspace.Workspace) ([]string, error) {
 	known := ws.ContextNames()
