@@ -38,7 +38,13 @@ var mayImport = map[string][]string{
 	"internal/build/*":    {},
 	"internal/build": {
 		"generator", "internal/workspace", "internal/descriptor", "internal/render", "internal/source",
-		"internal/manifest", "internal/release", "internal/secrets", "internal/secrets/file",
+		"internal/manifest", "internal/release", "internal/secrets", "internal/secrets/refs", "internal/store",
+	},
+	"internal/store": {
+		"internal/secrets", "internal/secrets/file", "internal/secrets/kubernetes", "internal/secrets/sql", "internal/secrets/vault",
+	},
+	"internal/runstore": {
+		"internal/run", "internal/secrets", "internal/secrets/kubernetes", "internal/secrets/sql", "internal/secrets/vault", "internal/store",
 	},
 	"cmd/*": {"*"},
 }
@@ -108,4 +114,51 @@ func rowOf(pkg string) string {
 		}
 	}
 	return ""
+}
+
+// TestRunnerIsSmall: kai-run stands in every container that uses it, so nothing
+// that it is made of may bring Helm or a client of Kubernetes along.
+func TestRunnerIsSmall(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	var visit func(pkg string)
+	visit = func(pkg string) {
+		if seen[pkg] {
+			return
+		}
+		seen[pkg] = true
+		files, err := filepath.Glob(filepath.Join(filepath.FromSlash(pkg), "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s has no files: %v", pkg, err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, spec := range parsed.Imports {
+				imported, err := strconv.Unquote(spec.Path.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, large := range []string{"helm.sh/", "k8s.io/", "sigs.k8s.io/", "github.com/spf13/cobra"} {
+					if strings.HasPrefix(imported, large) {
+						t.Errorf("%s imports %s, and is part of kai-run", file, imported)
+					}
+				}
+				if ours, ok := strings.CutPrefix(imported, module+"/"); ok {
+					visit(ours)
+				}
+			}
+		}
+	}
+	visit("cmd/kai-run")
+	for _, wanted := range []string{"internal/run", "internal/store", "internal/secrets/vault"} {
+		if !seen[wanted] {
+			t.Errorf("%s is not found", wanted)
+		}
+	}
 }

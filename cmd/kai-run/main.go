@@ -4,13 +4,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"strings"
 
 	"github.com/helm-kai/helm-kai/internal/run"
+	"github.com/helm-kai/helm-kai/internal/runstore"
 	"github.com/helm-kai/helm-kai/internal/secrets"
+	"github.com/helm-kai/helm-kai/internal/secrets/kubernetes"
 )
 
 // version is set by the linker.
@@ -37,10 +41,18 @@ func buildVersion() string {
 	return "0.0.0-dev"
 }
 
-// open opens the store that a configuration names.
-func open(_ context.Context, c run.Config) (secrets.Store, error) {
-	if c.Store.Driver == "" {
-		return nil, fmt.Errorf("no store is named\n  hint: --store or KAI_STORE: file, sql, vault, kubernetes")
+// open opens the store that a configuration names. Of clusters it knows the one
+// that it runs in.
+func open(ctx context.Context, c run.Config) (secrets.Store, error) {
+	if c.Watch {
+		// Whoever stays, stays small: with the default, garbage is left until the
+		// heap has 4 MiB.
+		debug.SetGCPercent(20)
 	}
-	return nil, fmt.Errorf("this build of kai-run has no store %s", c.Store.Driver)
+	return runstore.Open(ctx, c, func(context.Context) (*http.Client, string, string, error) {
+		if c.Store.Kubeconfig != "" {
+			return nil, "", "", errors.New("kai-run reads Secrets of the cluster that it runs in, and no kubeconfig\n  hint: unset KUBECONFIG; helm kai run reads one")
+		}
+		return kubernetes.InCluster()
+	})
 }

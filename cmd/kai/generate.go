@@ -184,7 +184,7 @@ func checkCharts(ctx context.Context, a *app, f generateFlags, built []generatio
 		contexts = append(contexts, g.context)
 	}
 	fmt.Fprintf(a.stderr, "kai: %s stale\n  hint: %s generate -c %s\n", count(stale, "chart is", "charts are"), a.as, strings.Join(contexts, ","))
-	return &saidError{exitFailed}
+	return &saidError{code: exitFailed}
 }
 
 // checkWords say how a file on disk differs from what kai would write.

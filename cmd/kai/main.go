@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/helm-kai/helm-kai/internal/source"
+	"github.com/helm-kai/helm-kai/internal/store"
 )
 
 // version is set by the linker; plugin.yaml is the one place that states it.
@@ -40,6 +41,11 @@ type app struct {
 	// as is how kai was called: helm kai, kubectl kai, or kai.
 	as      string
 	version string
+	// leaveSignals has signals do what they do by themselves. A command that deals
+	// with them itself calls it.
+	leaveSignals func()
+	// stores are those that the run has opened.
+	stores store.Pool
 }
 
 func main() { os.Exit(run()) }
@@ -50,6 +56,7 @@ func run() int {
 	a.as = calledAs(os.Args[0], os.Getenv)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	a.leaveSignals = stop
 	return a.execute(ctx, os.Args[1:])
 }
 
@@ -83,11 +90,12 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
+	_ = a.stores.Close() // what was read is there
 	var said *saidError
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.As(err, &said) && ctx.Err() == nil:
+	case errors.As(err, &said) && (said.own || ctx.Err() == nil):
 		return said.code
 	case ctx.Err() != nil:
 		fmt.Fprintln(a.stderr, "kai: interrupted")
@@ -108,7 +116,10 @@ func (a *app) word(err error) string {
 }
 
 // saidError ends a command with an exit code after it has said why.
-type saidError struct{ code int }
+type saidError struct {
+	code int
+	own  bool // the command has dealt with signals itself
+}
 
 func (e *saidError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
@@ -148,6 +159,8 @@ func newRoot(a *app) *cobra.Command {
 		newRollback(a, w),
 		newUninstall(a, w),
 		newValues(a, w),
+		newRun(a, w),
+		newSecrets(a, w),
 		newSchema(a, w),
 		newFlavors(a, w),
 		newFriends(a, w),

@@ -24,7 +24,8 @@ type road struct {
 	dir      string
 	from     *workspace.Target
 	releases []build.Release
-	partial  bool // only some of the context's releases were asked for
+	flags    *clusterFlags // nil without a cluster
+	partial  bool          // only some of the context's releases were asked for
 	memory   *build.Memory
 
 	cluster *release.Cluster
@@ -51,7 +52,7 @@ func walk(ctx context.Context, a *app, w *workspaceFlags, s selection, f *cluste
 	if target == nil {
 		return nil, append(findings, more...).Sorted()
 	}
-	r := &road{ws: ws, dir: dir, from: target, partial: s.selector != "" || len(services) > 0}
+	r := &road{ws: ws, dir: dir, from: target, flags: f, partial: s.selector != "" || len(services) > 0}
 	var wg sync.WaitGroup
 	var failed error
 	if f != nil {
@@ -108,7 +109,9 @@ func (r *road) desire(ctx context.Context, a *app, values map[string]any, jobs i
 		o.Render.KubeVersion, o.Render.APIVersions, o.Render.ClusterAPIs = r.caps.KubeVersion, r.caps.APIVersions, true
 		o.Revision, o.Strict = r.there.Revision, true
 		var findings source.Findings
-		if o.Store, findings = build.Store(r.ws.FS, r.from); findings.Err() != nil {
+		access := a.access(r.dir, r.from, r.flags)
+		o.References = build.References(r.from, access)
+		if o.Store, findings = build.Store(r.ws.FS, r.from, access); findings.Err() != nil {
 			return nil, findings
 		}
 	}

@@ -36,7 +36,7 @@ alone:
 Secrets are masked, unless --reveal or a file to write to asks for them. The file can
 be read by its owner alone. No cluster is asked.`,
 		Example:           a.example("values -c prod carts", "values -c prod carts -o values.yaml", "values -c prod carts --set replicas=5 --reveal"),
-		Args:              cobra.ExactArgs(1),
+		Args:              servicesArg(1, 1, "values -c CONTEXT SERVICE"),
 		ValidArgsFunction: w.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return printValues(cmd.Context(), a, w, f, args)
@@ -61,7 +61,9 @@ func printValues(ctx context.Context, a *app, w *workspaceFlags, f valuesFlags, 
 	}
 	var findings source.Findings
 	o := build.DesireOptions{Render: render.Options{Values: values}, Deployment: r.from.Secrets.Deployment, Strict: true}
-	if o.Store, findings = build.Store(r.ws.FS, r.from); findings.Err() != nil {
+	access := a.access(r.dir, r.from, nil)
+	o.References = build.References(r.from, access)
+	if o.Store, findings = build.Store(r.ws.FS, r.from, access); findings.Err() != nil {
 		return findings
 	}
 	open := f.reveal || f.out != ""

@@ -92,7 +92,7 @@ func verify(ctx context.Context, a *app, w *workspaceFlags, f *verifyFlags, serv
 	if err != nil {
 		return err
 	}
-	ws, _, opened, err := w.open()
+	ws, dir, opened, err := w.open()
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func verify(ctx context.Context, a *app, w *workspaceFlags, f *verifyFlags, serv
 	checks := make([]*check, len(names))
 	var wg sync.WaitGroup
 	for i, name := range names {
-		checks[i] = &check{f: f, ws: ws, name: name, match: match, values: values}
+		checks[i] = &check{a: a, f: f, ws: ws, at: dir, name: name, match: match, values: values}
 		wg.Go(func() { checks[i].run(ctx) })
 	}
 	wg.Wait()
@@ -145,8 +145,10 @@ func unknownServices(services []string, checks []*check, ws *workspace.Workspace
 // check is the verification of one context. Each step goes on with what the ones
 // before it could find out.
 type check struct {
+	a      *app
 	f      *verifyFlags
 	ws     *workspace.Workspace
+	at     string // the workspace's folder
 	name   string
 	match  func(map[string]string) bool
 	values map[string]any
@@ -162,7 +164,7 @@ func (c *check) run(ctx context.Context) {
 		c.findings, c.unmade = findings, true
 		return
 	}
-	c.road = road{ws: c.ws, from: target}
+	c.road = road{ws: c.ws, dir: c.at, from: target, flags: &c.f.cluster}
 	var failed error
 	var wg sync.WaitGroup
 	wg.Go(func() { failed = c.reach(ctx, &c.f.cluster) })
@@ -209,7 +211,9 @@ func (c *check) desired(ctx context.Context) []*release.Desired {
 	if c.there != nil {
 		o.Revision = c.there.Revision
 	}
-	store, found := build.Store(c.ws.FS, c.from)
+	access := c.a.access(c.dir, c.from, &c.f.cluster)
+	o.References = build.References(c.from, access)
+	store, found := build.Store(c.ws.FS, c.from, access)
 	c.findings = append(c.findings, found...)
 	if found.Err() != nil {
 		o.Strict = false // whether a secret is there is not known
@@ -222,7 +226,7 @@ func (c *check) desired(ctx context.Context) []*release.Desired {
 		return wanted
 	}
 	c.findings = append(c.findings, slices.DeleteFunc(found, func(f source.Finding) bool { return f.Code == "render" })...)
-	o.Store, o.Strict = nil, false
+	o.Store, o.References, o.Strict = nil, nil, false
 	wanted = nil
 	for i := range c.releases {
 		one, found, err := build.Desire(ctx, c.releases[i:i+1], o)

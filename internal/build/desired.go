@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -18,23 +17,9 @@ import (
 	"github.com/helm-kai/helm-kai/internal/release"
 	"github.com/helm-kai/helm-kai/internal/render"
 	"github.com/helm-kai/helm-kai/internal/secrets"
-	"github.com/helm-kai/helm-kai/internal/secrets/file"
+	"github.com/helm-kai/helm-kai/internal/secrets/refs"
 	"github.com/helm-kai/helm-kai/internal/source"
-	"github.com/helm-kai/helm-kai/internal/workspace"
 )
-
-// Store opens the store that a context's secrets are kept in; nil where the
-// workspace names none.
-func Store(fsys fs.FS, target *workspace.Target) (secrets.Provider, source.Findings) {
-	if target.Secrets.Provider == "" {
-		return nil, nil
-	}
-	p, findings := file.Open(fsys, target.Secrets.Path)
-	if findings.Err() != nil {
-		return nil, findings
-	}
-	return p, findings
-}
 
 // DesireOptions say how charts become releases.
 type DesireOptions struct {
@@ -51,6 +36,9 @@ type DesireOptions struct {
 	// Store holds the secrets of the deployment; nil leaves placeholders.
 	Store      secrets.Provider
 	Deployment string
+	// References reads references to other stores; nil leaves placeholders, or makes
+	// a mistake of them where they are needed.
+	References *refs.Resolver
 	// Strict makes a secret that is nowhere a mistake, and does not let a
 	// placeholder stand for it.
 	Strict bool
@@ -232,7 +220,11 @@ func slots(r Release, values map[string]any) []slot {
 				if own := k.Reference.Get("app").Str(); own != "" {
 					ref.App = own
 				}
-				if s.Role == generator.RoleTLS {
+				switch {
+				case s.Role != generator.RoleTLS:
+				case refs.Is(ref.Name):
+					ref.Name = tlsReference(ref.Name, name)
+				default:
 					ref.Name += "." + strings.TrimPrefix(name, "tls.")
 				}
 				out = append(out, slot{path: place, secret: s.Name, key: name, reference: k.Reference, ref: ref})
@@ -260,30 +252,35 @@ type filled struct {
 func (o DesireOptions) secrets(ctx context.Context, releases []Release) ([][]filled, source.Findings, error) {
 	out := make([][]filled, len(releases))
 	all := make([][]slot, len(releases))
-	var findings source.Findings
-	var refs []secrets.Ref
+	var wanted []secrets.Ref
 	for i, r := range releases {
 		all[i] = slots(r, o.Render.Values)
 		for _, s := range all[i] {
-			if strings.HasPrefix(s.ref.Name, "ref+") {
-				if o.Strict {
-					findings.Add("unsupported", s.reference.OriginOrNone(), r.Name, "name a key of the context's store: {secret: KEY}", "this version of kai does not read %s", s.ref.Name)
-				}
-				continue
+			if !refs.Is(s.ref.Name) {
+				wanted = append(wanted, s.ref)
 			}
-			refs = append(refs, s.ref)
 		}
+	}
+	referred, findings, err := o.resolve(ctx, releases, all)
+	if err != nil {
+		return nil, nil, err
 	}
 	found := map[secrets.Ref]secrets.Value{}
 	if o.Store != nil {
 		var err error
-		if found, _, err = secrets.Lookup(ctx, o.Store, o.Deployment, refs); err != nil {
+		if found, _, err = secrets.Lookup(ctx, o.Store, o.Deployment, wanted); err != nil {
 			return nil, nil, err
 		}
 	}
 	for i, r := range releases {
 		for _, s := range all[i] {
 			value, ok := found[s.ref]
+			if refs.Is(s.ref.Name) {
+				value, ok = referred[s.ref.Name]
+				if !ok && o.References != nil {
+					continue // it is said why
+				}
+			}
 			if ok {
 				out[i] = append(out[i], filled{s, value})
 				continue

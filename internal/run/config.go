@@ -72,7 +72,8 @@ type Store struct {
 	Database Database
 
 	// Encryptor is aes, transit or plaintext; "" lets the store decide.
-	Encryptor string
+	Encryptor                string
+	TransitMount, TransitKey string
 	// Key and KeyFile are the key or key ring of aes. OlderKey is the older
 	// system's: the bytes of the key as they are.
 	Key      secrets.Value
@@ -94,6 +95,9 @@ type Vault struct {
 	SecretID                               secrets.Value
 	SecretIDFile                           string
 	JWTFile                                string
+	TLSServerName, ClientCert, ClientKey   string
+	// Wrapped is true where what logs in is a wrapping token.
+	Wrapped string
 }
 
 // Database says how a database is reached: by URL, or by the other fields.
@@ -175,6 +179,9 @@ func Options() []Option {
 		{Env: []string{"KAI_VAULT_MOUNT"}, Usage: "mount of the KV engine", Default: "secret"},
 		{Env: []string{"KAI_VAULT_PREFIX"}, Usage: "folders below the mount"},
 		{Env: []string{"KAI_VAULT_CACERT", "VAULT_CACERT"}, Usage: "file of Vault's certificate authority"},
+		{Env: []string{"KAI_VAULT_TLS_SERVER_NAME", "VAULT_TLS_SERVER_NAME"}, Usage: "name that Vault's certificate is for"},
+		{Env: []string{"KAI_VAULT_CLIENT_CERT", "VAULT_CLIENT_CERT"}, Usage: "file of our own certificate"},
+		{Env: []string{"KAI_VAULT_CLIENT_KEY", "VAULT_CLIENT_KEY"}, Usage: "file of its key"},
 		{Env: []string{"KAI_VAULT_AUTH"}, Usage: "token, approle, kubernetes or jwt"},
 		{Env: []string{"KAI_VAULT_AUTH_MOUNT"}, Usage: "mount of the auth method"},
 		{Env: []string{"KAI_VAULT_ROLE"}, Usage: "role of kubernetes or jwt"},
@@ -184,9 +191,12 @@ func Options() []Option {
 		{Env: []string{"KAI_VAULT_SECRET_ID"}, Usage: "secret id of approle"},
 		{Env: []string{"KAI_VAULT_SECRET_ID_FILE"}, Usage: "file of the secret id"},
 		{Env: []string{"KAI_VAULT_JWT_FILE"}, Usage: "file of the JWT; by default the service account's"},
+		{Env: []string{"KAI_VAULT_WRAPPED"}, Usage: "true: the token, secret id or JWT is a wrapping token"},
 		{Env: []string{"KAI_ENCRYPTOR", "KAIGARA_ENCRYPTOR"}, Usage: "aes, transit or plaintext", Older: "plaintext"},
 		{Env: []string{"KAI_ENCRYPTION_KEYS"}, Usage: "keys of aes, the current one first: ID:KEY,ID:KEY"},
 		{Env: []string{"KAI_ENCRYPTION_KEYS_FILE"}, Usage: "file of the keys of aes"},
+		{Env: []string{"KAI_TRANSIT_MOUNT"}, Usage: "mount of Vault's engine transit"},
+		{Env: []string{"KAI_TRANSIT_KEY"}, Usage: "name of its keys, with {deployment} and {app}"},
 		{Env: []string{"KAIGARA_ENCRYPTOR_AES_KEY"}, Usage: "key of aes in the older system: 16, 24 or 32 bytes"},
 		{Env: []string{"KAI_SQL_URL"}, Usage: "address of the database"},
 		{Env: []string{"KAI_SQL_DRIVER", "KAIGARA_DATABASE_DRIVER"}, Usage: "sqlite, postgres or mysql", Older: "postgres"},
@@ -200,7 +210,7 @@ func Options() []Option {
 		{Env: []string{"KAI_SQL_PASSWORD_FILE"}, Usage: "file of the password"},
 		{Env: []string{"KAI_SQL_CACERT"}, Usage: "file of the database's certificate authority"},
 		{Env: []string{"KAI_SQL_POOL", "KAIGARA_DATABASE_POOL"}, Usage: "most connections to the database"},
-		{Env: []string{"KUBECONFIG"}, Usage: "configuration of kubernetes; without it the cluster that we run in"},
+		{Env: []string{"KUBECONFIG"}, Usage: "configuration of kubernetes, for kai run; kai-run reads the cluster that it runs in"},
 		{Env: []string{"KAI_NAMESPACE"}, Usage: "namespace of the driver kubernetes"},
 	}
 }
@@ -600,7 +610,8 @@ func (r *reader) store() Store {
 			AuthMount: r.text("KAI_VAULT_AUTH_MOUNT"), Role: r.text("KAI_VAULT_ROLE"),
 			Token: r.secret("KAI_VAULT_TOKEN"), TokenFile: r.text("KAI_VAULT_TOKEN_FILE"),
 			RoleID: r.text("KAI_VAULT_ROLE_ID"), SecretID: r.secret("KAI_VAULT_SECRET_ID"), SecretIDFile: r.text("KAI_VAULT_SECRET_ID_FILE"),
-			JWTFile: r.text("KAI_VAULT_JWT_FILE"),
+			JWTFile: r.text("KAI_VAULT_JWT_FILE"), TLSServerName: r.text("KAI_VAULT_TLS_SERVER_NAME"),
+			ClientCert: r.text("KAI_VAULT_CLIENT_CERT"), ClientKey: r.text("KAI_VAULT_CLIENT_KEY"), Wrapped: r.oneOf("KAI_VAULT_WRAPPED", "true", "false"),
 		},
 		Database: Database{
 			URL: r.secret("KAI_SQL_URL"), Driver: r.oneOf("KAI_SQL_DRIVER", "sqlite", "postgres", "mysql"),
@@ -609,7 +620,8 @@ func (r *reader) store() Store {
 			Pass: r.secret("KAI_SQL_PASSWORD"), PassFile: r.text("KAI_SQL_PASSWORD_FILE"), CACert: r.text("KAI_SQL_CACERT"),
 			Pool: r.number("KAI_SQL_POOL"),
 		},
-		Encryptor:  r.oneOf("KAI_ENCRYPTOR", "aes", "transit", "plaintext"),
+		Encryptor:    r.oneOf("KAI_ENCRYPTOR", "aes", "transit", "plaintext"),
+		TransitMount: r.text("KAI_TRANSIT_MOUNT"), TransitKey: r.text("KAI_TRANSIT_KEY"),
 		Key:        r.secret("KAI_ENCRYPTION_KEYS"),
 		KeyFile:    r.text("KAI_ENCRYPTION_KEYS_FILE"),
 		OlderKey:   r.secret("KAIGARA_ENCRYPTOR_AES_KEY"),

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -78,7 +79,7 @@ func (o *origin) first(ctx context.Context) (*Environment, error) {
 			return o.build(docs)
 		}
 		wait := jitter(pause)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || o.lasting(err) {
 			return nil, err
 		}
 		if time.Now().Add(wait).After(end) {
@@ -93,6 +94,14 @@ func (o *origin) first(ctx context.Context) (*Environment, error) {
 		}
 		pause = min(2*pause, 5*time.Second)
 	}
+}
+
+// lasting says whether a store will say the same however often it is asked: what
+// names it is wrong, a key is, or it is a file, which is never away.
+func (o *origin) lasting(err error) bool {
+	var setting interface{ Lasting() bool }
+	var sealed *secrets.SealedError
+	return errors.As(err, &setting) && setting.Lasting() || errors.As(err, &sealed) || o.store != nil && o.store.Can().Name == "file"
 }
 
 // copied takes the copy where the store has failed with err.

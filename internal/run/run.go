@@ -23,6 +23,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,17 +47,20 @@ const (
 
 // World is what Main uses of the world around it.
 type World struct {
+	// Name is by what we were called, kai-run if it is "".
+	Name string
 	// Stdin, Stdout and Stderr are the command's, where it runs below us; one that
 	// takes our place has the process's own. Explanations are printed to Stdout,
 	// what we have to say to Stderr.
 	Stdin, Stdout, Stderr *os.File
-	// Open opens the store that a Config names. Its error says what to do.
+	// Open opens the store that a Config names. Its error says what to do; one with
+	// a method Lasting that says true is not tried again.
 	Open func(context.Context, Config) (secrets.Store, error)
 }
 
 // say prints a line to Stderr.
 func (w World) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(w.Stderr, "kai-run: "+format+"\n", args...)
+	_, _ = fmt.Fprintf(w.Stderr, cmp.Or(w.Name, "kai-run")+": "+format+"\n", args...)
 }
 
 // Main runs c.Command and gives the exit code of the process: the command's, or

@@ -136,7 +136,7 @@ func (w *Workspace) workspaceSchema() (map[string]any, error) {
 		"variables":    variables,
 		"versions":     text("folder of version files, SERVICE.yaml"),
 		"cluster":      closed(object{"kubeContext": text("context of kubeconfig"), "uid": text("uid of the namespace kube-system")}),
-		"secrets":      anyMap("where secrets come from, and how they are delivered"),
+		"secrets":      storeSchema(),
 		"only":         textList("the services of this context"),
 		"except":       textList("services that this context leaves out"),
 		"values":       ref,

@@ -47,17 +47,6 @@ type Cluster struct {
 	Origin source.Origin
 }
 
-// Secrets says where a context's secrets are kept.
-type Secrets struct {
-	Provider   string // "" for none
-	Path       string // of a file, in the workspace
-	Deployment string
-	Origin     source.Origin
-}
-
-// Providers are the kinds of stores that secrets are kept in.
-var Providers = []string{"file"}
-
 // Dependency says where a shared friend is installed.
 type Dependency struct {
 	Name      string // of the friend
@@ -176,29 +165,8 @@ func (t *Target) apply(w *Workspace, c *descriptor.Context, variables *[]*source
 		case "cluster":
 			known(v, here+".cluster", findings, "kubeContext", "uid")
 		case "secrets":
-			known(v, here+".secrets", findings, "provider", "path", "mount", "deployment", "delivery")
-			t.secrets(v, here+".secrets", findings)
-			delivery := v.Get("delivery")
-			if s := delivery.Str(); s != "" && s != "chart" {
-				findings.Add("unsupported", delivery.Origin, here+".secrets.delivery", "use chart, or give the chart secrets.existingSecret", "this version of kai does not deliver secrets by %q", s)
-			}
+			t.Secrets = readSecrets(v, here+".secrets", findings)
 		}
-	}
-}
-
-// secrets reads where the secrets are. A context that says it anew says it
-// whole.
-func (t *Target) secrets(v *source.Value, here string, findings *source.Findings) {
-	t.Secrets = Secrets{Provider: v.Get("provider").Str(), Deployment: v.Get("deployment").Str(), Origin: v.OriginOrNone()}
-	provider := v.Get("provider")
-	switch {
-	case provider.IsNull():
-	case !slices.Contains(Providers, provider.Str()):
-		findings.Add("unsupported", provider.Origin, here+".provider", source.Nearest(provider.Str(), Providers), "this version of kai has no secret provider %q", provider.Str())
-	case v.Get("path").IsNull():
-		findings.Add("required", v.Origin, here+".path", "name the file, relative to the workspace", "the provider file needs a path")
-	default:
-		t.Secrets.Path, _ = inside(v.Get("path"), here+".path", findings)
 	}
 }
 

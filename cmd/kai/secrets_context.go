@@ -1,0 +1,413 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/helm-kai/helm-kai/internal/build"
+	"github.com/helm-kai/helm-kai/internal/report"
+	"github.com/helm-kai/helm-kai/internal/secrets"
+	"github.com/helm-kai/helm-kai/internal/secrets/kubernetes"
+	"github.com/helm-kai/helm-kai/internal/secrets/refs"
+	"github.com/helm-kai/helm-kai/internal/secrets/vault"
+	"github.com/helm-kai/helm-kai/internal/source"
+	"github.com/helm-kai/helm-kai/internal/store"
+)
+
+// lengthOf gives how long what is generated for a reference is, 0 for nothing.
+func lengthOf(w build.Want, findings *source.Findings) int {
+	g := w.Reference.Get("generate")
+	if g.IsNull() || w.Other != "" {
+		return 0
+	}
+	l := g.Get("length")
+	if l.IsNull() {
+		return defaultLength
+	}
+	length, err := strconv.Atoi(l.Str())
+	if err != nil || length < minLength || length > maxLength {
+		findings.Add("value", l.Origin, "generate.length", "32 is a good one", "the length must be a whole number from %d to %d", minLength, maxLength)
+	}
+	return length
+}
+
+// The lengths of what is generated.
+const (
+	defaultLength = 32
+	minLength     = 8
+	maxLength     = 4096
+)
+
+// contextWants makes the charts of a context and gives what they want.
+func contextWants(ctx context.Context, a *app, s *storeFlags, p *place, services []string) ([]build.Want, error) {
+	if p.target == nil {
+		return nil, errors.New("this looks at the services of a context, and none is named\n  hint: -c CONTEXT")
+	}
+	r, err := walk(ctx, a, s.workspace, selection{contexts: []string{p.target.Context}}, nil, services, 0)
+	if err != nil {
+		return nil, err
+	}
+	return build.Wants(r.releases, p.deployment), nil
+}
+
+// madeJSON is a generated credential for programs.
+type madeJSON struct {
+	Key   string `json:"name"`
+	State string `json:"state"` // made, or there
+}
+
+func newSecretsGenerate(a *app, s *storeFlags) *cobra.Command {
+	var f writing
+	var output string
+	cmd := &cobra.Command{
+		Use:   "generate [SERVICE…]",
+		Short: "Make the credentials of friends that are not there yet",
+		Long: `Makes the credentials that the context's friends ask for with generate: {length: N}: random
+letters and digits, written to the store where nothing is there yet, and never shown. It
+can be run at any time: what is there stays, and of two runs at the same time one writes.`,
+		Example:           a.example("secrets generate -c dev", "secrets generate -c prod carts --dry-run"),
+		ValidArgsFunction: s.workspace.completeServices,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return secretsGenerate(cmd.Context(), a, s, &f, output, args)
+		},
+	}
+	f.addFlags(cmd)
+	objectsFlag(cmd, &output)
+	return cmd
+}
+
+func secretsGenerate(ctx context.Context, a *app, s *storeFlags, f *writing, output string, services []string) error {
+	p, err := s.resolve()
+	if err != nil {
+		return err
+	}
+	if err := f.check(p); err != nil {
+		return err
+	}
+	all, err := contextWants(ctx, a, s, p, services)
+	if err != nil {
+		return err
+	}
+	wanted := map[secrets.Path]map[string]int{}
+	var findings source.Findings
+	for _, w := range all {
+		length := lengthOf(w, &findings)
+		if length == 0 {
+			continue
+		}
+		if wanted[w.Key.Path()] == nil {
+			wanted[w.Key.Path()] = map[string]int{}
+		}
+		names := wanted[w.Key.Path()]
+		names[w.Key.Name] = max(names[w.Key.Name], length)
+	}
+	if findings.Err() != nil {
+		return findings.Sorted()
+	}
+	if len(wanted) == 0 {
+		fmt.Fprintln(a.stderr, "nothing in this context is to be generated")
+	}
+	if p, err = a.openPlace(ctx, p, len(wanted) > 0 && !f.dry); err != nil {
+		return err
+	}
+	defer p.close()
+	made, err := makeMissing(ctx, p.store, wanted, f.dry)
+	if err != nil && len(made) == 0 {
+		return err
+	}
+	if f.dry {
+		fmt.Fprintln(a.stderr, "dry run: nothing was written")
+	}
+	return errors.Join(err, printObjects(a.stdout, output, made, func() error {
+		rows := make([][]string, len(made))
+		for i, m := range made {
+			rows[i] = []string{m.Key, m.State}
+		}
+		return report.Table(a.stdout, []string{"KEY", "STATE"}, rows)
+	}))
+}
+
+// makeMissing writes what is missing. What the app global has, is there too.
+func makeMissing(ctx context.Context, s secrets.Store, wanted map[secrets.Path]map[string]int, dry bool) ([]madeJSON, error) {
+	made := []madeJSON{}
+	var paths []secrets.Path
+	for path := range wanted {
+		paths = append(paths, path)
+	}
+	slices.SortFunc(paths, func(a, b secrets.Path) int { return strings.Compare(a.String(), b.String()) })
+	for _, path := range paths {
+		global := secrets.Path{Deployment: path.Deployment, App: secrets.Global, Scope: path.Scope}
+		shared, err := s.Read(ctx, []secrets.Path{global})
+		if err != nil {
+			return made, err
+		}
+		names := wanted[path]
+		changes, _, err := secrets.Update(ctx, s, path, dry, func(values map[string]secrets.Value) error {
+			for name, length := range names {
+				_, own := values[name]
+				if _, common := shared[global].Values[name]; own || common {
+					continue
+				}
+				v, err := secrets.Random(length)
+				if err != nil {
+					return err
+				}
+				values[name] = v
+			}
+			return nil
+		})
+		if err != nil {
+			return made, err
+		}
+		fresh := map[string]bool{}
+		for _, c := range changes {
+			fresh[c.Key.Name] = true
+		}
+		var sorted []string
+		for name := range names {
+			sorted = append(sorted, name)
+		}
+		slices.Sort(sorted)
+		for _, name := range sorted {
+			state := "there"
+			if fresh[name] {
+				state = "made"
+			}
+			made = append(made, madeJSON{placeOf(secrets.Key{App: path.App, Scope: path.Scope, Name: name}), state})
+		}
+	}
+	return made, nil
+}
+
+// checkedJSON is a reference for programs.
+type checkedJSON struct {
+	Release   string `json:"release"`
+	Reference string `json:"reference"`
+	State     string `json:"state"` // found or missing
+	At        string `json:"at,omitempty"`
+	Version   string `json:"version,omitempty"`
+	File      string `json:"file,omitempty"`
+}
+
+func newSecretsCheck(a *app, s *storeFlags) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "check [SERVICE…]",
+		Short: "Check that every reference of a context has a value",
+		Long: `Looks up every secret that the services of a context refer to, and says where each one is
+found and at which version. No value is shown. Each path is read once.
+
+Exit codes: 0 all are there, 1 one is missing.`,
+		Example:           a.example("secrets check -c prod", "secrets check -c prod carts -o json"),
+		ValidArgsFunction: s.workspace.completeServices,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return secretsCheck(cmd.Context(), a, s, output, args)
+		},
+	}
+	objectsFlag(cmd, &output)
+	return cmd
+}
+
+func secretsCheck(ctx context.Context, a *app, s *storeFlags, output string, services []string) error {
+	p, err := s.resolve()
+	if err != nil {
+		return err
+	}
+	all, err := contextWants(ctx, a, s, p, services)
+	if err != nil {
+		return err
+	}
+	if p, err = a.openPlace(ctx, p, false); err != nil {
+		return err
+	}
+	defer p.close()
+	checked, missing, err := checkWants(ctx, a, s, p, all)
+	if err != nil {
+		return err
+	}
+	err = printObjects(a.stdout, output, checked, func() error {
+		rows := make([][]string, len(checked))
+		for i, c := range checked {
+			rows[i] = []string{c.Release, c.Reference, c.State, c.At, c.Version}
+		}
+		return report.Table(a.stdout, []string{"RELEASE", "REFERENCE", "STATE", "AT", "VERSION"}, rows)
+	})
+	switch {
+	case err != nil:
+		return err
+	case missing > 0:
+		fmt.Fprintf(a.stderr, "%d of %d references have no value in the deployment %s (%s)\n  hint: %s secrets set -c %s APP.SCOPE.KEY writes one, generate makes those of friends\n",
+			missing, len(checked), p.deployment, p.name(a), a.as, p.target.Context)
+		return &saidError{code: exitFailed}
+	case len(checked) == 0:
+		fmt.Fprintln(a.stderr, "nothing in this context refers to a secret")
+	}
+	return nil
+}
+
+// checkWants looks each secret up; of references into other stores, only whether
+// they can be read is kept.
+func checkWants(ctx context.Context, a *app, s *storeFlags, p *place, all []build.Want) (checked []checkedJSON, missing int, err error) {
+	var paths []secrets.Path
+	var others []string
+	for _, w := range all {
+		if w.Other != "" {
+			others = append(others, w.Other)
+			continue
+		}
+		for _, path := range []secrets.Path{w.Key.Path(), globalOf(w.Key).Path()} {
+			if !slices.Contains(paths, path) {
+				paths = append(paths, path)
+			}
+		}
+	}
+	docs, err := p.store.Read(ctx, paths)
+	if err != nil {
+		return nil, 0, err
+	}
+	read, wrong := build.References(p.target, a.access(p.dir, p.target, &s.cluster)).Resolve(ctx, others)
+	if err := ctx.Err(); err != nil {
+		return nil, 0, err
+	}
+	for _, e := range wrong {
+		fmt.Fprintf(a.stderr, "%s: %v\n", strings.Join(e.Refs, ", "), e)
+	}
+	checked = make([]checkedJSON, len(all))
+	for i, w := range all {
+		c := checkedJSON{Release: w.Release, Reference: placeOf(w.Key), State: "missing", File: w.Reference.OriginOrNone().String()}
+		if w.Other != "" {
+			c.Reference = w.Other
+			if _, ok := read[w.Other]; ok {
+				c.State = "found"
+			}
+		} else {
+			c.find(p, w.Key, docs)
+		}
+		if c.State == "missing" {
+			missing++
+		}
+		checked[i] = c
+	}
+	return checked, missing, nil
+}
+
+// find says where a key is found: in its app, or in the one that all read.
+func (c *checkedJSON) find(p *place, wanted secrets.Key, docs map[secrets.Path]secrets.Doc) {
+	for _, k := range []secrets.Key{wanted, globalOf(wanted)} {
+		if _, ok := docs[k.Path()].Values[k.Name]; ok {
+			c.State, c.At = "found", placeOf(k)
+			if p.store.Can().History {
+				c.Version = docs[k.Path()].Version
+			}
+			return
+		}
+	}
+}
+
+func globalOf(k secrets.Key) secrets.Key {
+	k.App = secrets.Global
+	return k
+}
+
+type policyFlags struct {
+	write, list bool
+	scopes      []string
+}
+
+func newSecretsPolicy(a *app, s *storeFlags) *cobra.Command {
+	var f policyFlags
+	cmd := &cobra.Command{
+		Use:   "policy [APP…]",
+		Short: "Print the least that access to a context's secrets needs",
+		Long: `Prints what somebody has to be allowed who reads the secrets of a context: a policy of
+Vault, or a Role of Kubernetes. Without arguments it is for the apps that the context's
+services refer to. The app global is read beside them. The store is not asked.`,
+		Example: a.example("secrets policy -c prod | vault policy write shop-prod -", "secrets policy -c prod carts --write",
+			"secrets policy --provider vault -d prod carts orders"),
+		ValidArgsFunction: s.workspace.completeServices,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return secretsPolicy(cmd.Context(), a, s, &f, args)
+		},
+	}
+	cmd.Flags().BoolVar(&f.write, "write", false, "also write and delete, and see the history")
+	cmd.Flags().StringSliceVar(&f.scopes, "scope", secrets.Scopes(), "only these scopes; run reads all of them unless told otherwise")
+	_ = cmd.RegisterFlagCompletionFunc("scope", cobra.FixedCompletions(secrets.Scopes(), cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().BoolVar(&f.list, "list", false, "also list what the deployment has, as list and export do")
+	return cmd
+}
+
+func secretsPolicy(ctx context.Context, a *app, s *storeFlags, f *policyFlags, apps []string) error {
+	if err := knownScopes(f.scopes); err != nil {
+		return err
+	}
+	p, err := s.resolve()
+	if err != nil {
+		return err
+	}
+	provider := p.options.Provider
+	if provider != store.Vault && provider != store.Kubernetes {
+		return &secrets.CannotError{Store: provider, What: "tell who may read what: it has no policies", Hint: "a file is read by those whose identities open it; in a database GRANT decides"}
+	}
+	var others []string // paths of Vault's API
+	if len(apps) == 0 {
+		all, err := contextWants(ctx, a, s, p, nil)
+		if err != nil {
+			return err
+		}
+		for _, n := range all {
+			if r, err := refs.Parse(n.Other); err == nil && r.Scheme == refs.Vault {
+				mount, path, _ := strings.Cut(r.Path, "/")
+				others = append(others, mount+"/data/"+strings.TrimPrefix(path, "data/"))
+			}
+			if n.Other == "" && !slices.Contains(apps, n.Key.App) {
+				apps = append(apps, n.Key.App)
+			}
+		}
+		if len(apps)+len(others) == 0 {
+			return errors.New("nothing in this context refers to a secret\n  hint: name apps: policy APP…")
+		}
+	}
+	slices.Sort(apps)
+	text := ""
+	if provider == store.Vault {
+		text = vault.Policy(vault.Access{
+			KV: vault.KV{Mount: p.options.Mount, Prefix: p.options.Prefix}, Deployment: p.deployment,
+			Apps: apps, Scopes: f.scopes, Write: f.write, List: f.list,
+			Paths: slices.Compact(slices.Sorted(slices.Values(others))),
+		})
+	} else if text, err = p.role(ctx, f, apps); err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(a.stdout, text)
+	return err
+}
+
+// role gives a Role of Kubernetes.
+func (p *place) role(ctx context.Context, f *policyFlags, apps []string) (string, error) {
+	namespace := p.options.Namespace
+	if namespace == "" && p.target != nil {
+		namespace = p.target.Namespace
+	}
+	if namespace == "" {
+		var err error
+		if _, _, namespace, err = p.options.Kubernetes(ctx); err != nil {
+			return "", err
+		}
+	}
+	if f.list {
+		return kubernetes.Role(namespace, p.deployment, f.write), nil
+	}
+	var paths []secrets.Path
+	for _, app := range append(slices.Clone(apps), secrets.Global) {
+		for _, scope := range f.scopes {
+			paths = append(paths, secrets.Path{Deployment: p.deployment, App: app, Scope: scope})
+		}
+	}
+	return kubernetes.Role(namespace, p.deployment, f.write, paths...), nil
+}

@@ -1,0 +1,178 @@
+package build
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/helm-kai/helm-kai/internal/secrets"
+	"github.com/helm-kai/helm-kai/internal/secrets/refs"
+	"github.com/helm-kai/helm-kai/internal/source"
+	"github.com/helm-kai/helm-kai/internal/store"
+	"github.com/helm-kai/helm-kai/internal/workspace"
+)
+
+// References gives what reads references such as ref+vault://PATH#/KEY for a
+// context. Vault is the one of the context's store, or else that of the
+// environment. Nothing is asked yet.
+func References(target *workspace.Target, access Access) *refs.Resolver {
+	o := StoreOptions(target, access)
+	v := &vaults{options: o, getenv: access.Getenv, pool: access.Pool, known: map[refs.VaultAt]vaultReader{}}
+	open := refs.Openers{
+		Vault: v.read,
+		Kubernetes: func(ctx context.Context, kind, namespace, name string) (map[string]secrets.Value, error) {
+			s, err := o.KubernetesStore(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return s.Object(ctx, kind, namespace, name)
+		},
+	}
+	if access.Getenv != nil {
+		open.Env = func(name string) (secrets.Value, bool) {
+			text := access.Getenv(name)
+			return secrets.New(text), text != ""
+		}
+	}
+	if access.Dir != "" {
+		open.File = refs.FileIn(access.Dir)
+	}
+	return refs.New(open)
+}
+
+// vaultReader is a connection to Vault.
+type vaultReader interface {
+	io.Closer
+	Read(ctx context.Context, paths []string) (map[string]map[string]secrets.Value, error)
+}
+
+// vaults are the connections that references need, one each.
+type vaults struct {
+	options store.Options
+	getenv  func(string) string
+	pool    *store.Pool
+
+	mu    sync.Mutex
+	known map[refs.VaultAt]vaultReader
+}
+
+func (v *vaults) read(ctx context.Context, at refs.VaultAt, path string) (map[string]secrets.Value, error) {
+	client, err := v.client(at)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := client.Read(ctx, []string{path})
+	return entries[path], err
+}
+
+func (v *vaults) client(at refs.VaultAt) (vaultReader, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if client := v.known[at]; client != nil {
+		return client, nil
+	}
+	o, err := v.at(at)
+	if err != nil {
+		return nil, err
+	}
+	client, err := o.VaultClient()
+	if err != nil {
+		return nil, err
+	}
+	v.known[at] = client
+	v.pool.Keep(client)
+	return client, nil
+}
+
+// at gives the options of a Vault. Of the credentials that are configured, another
+// address than the configured one gets none.
+func (v *vaults) at(at refs.VaultAt) (store.Options, error) {
+	o := v.options
+	if at == (refs.VaultAt{}) {
+		return o, nil
+	}
+	configured := o.Credential
+	if configured == nil {
+		configured = func(string) (secrets.Value, bool) { return secrets.Value{}, false }
+	}
+	namespace := cmp.Or(at.Namespace, o.Namespace)
+	if o.Provider != store.Vault {
+		o.Provider, o.Address = store.Vault, ""
+		namespace = at.Namespace
+	}
+	o.Namespace = namespace
+	own, ok := configured("VAULT_ADDR")
+	if o.Address != "" {
+		own, ok = secrets.New(o.Address), true
+	}
+	if at.TokenEnv == "" && at.TokenFile == "" {
+		if at.Address != "" && (!ok || strings.TrimRight(own.Reveal(), "/") != strings.TrimRight(at.Address, "/")) {
+			return o, errors.New("the reference names another Vault than the configured one, and no token for it\n  hint: add token_env=VARIABLE or token_file=FILE to it")
+		}
+		return o, nil
+	}
+	o.Address = cmp.Or(at.Address, own.Reveal())
+	o.Credential = func(name string) (secrets.Value, bool) {
+		switch {
+		case name == "VAULT_TOKEN" && at.TokenEnv != "" && v.getenv != nil:
+			text := v.getenv(at.TokenEnv)
+			return secrets.New(text), text != ""
+		case name == "VAULT_TOKEN_FILE" && at.TokenEnv == "":
+			return secrets.New(at.TokenFile), true
+		case slices.Contains([]string{"VAULT_CACERT", "VAULT_TLS_SERVER_NAME"}, name):
+			return configured(name)
+		}
+		return secrets.Value{}, false
+	}
+	return o, nil
+}
+
+// tlsReference gives the reference to one of the two keys of a certificate, which
+// in the reference stand for one another: tls.crt or tls.key.
+func tlsReference(text, key string) string {
+	switch {
+	case strings.Contains(text, "#"), strings.Contains(text, "+k8s://"):
+		return text + "/" + key
+	}
+	return text + "#/" + key
+}
+
+// resolve reads the references among slots, if there is what reads them.
+func (o DesireOptions) resolve(ctx context.Context, releases []Release, all [][]slot) (map[string]secrets.Value, source.Findings, error) {
+	var findings source.Findings
+	users := map[string][]func(err error){}
+	var texts []string
+	for i, r := range releases {
+		for _, s := range all[i] {
+			if !refs.Is(s.ref.Name) {
+				continue
+			}
+			if users[s.ref.Name] == nil {
+				texts = append(texts, s.ref.Name)
+			}
+			users[s.ref.Name] = append(users[s.ref.Name], func(err error) {
+				message, hint, _ := strings.Cut(err.Error(), "\n  hint: ")
+				findings.Add("reference", s.reference.OriginOrNone(), r.Name, hint, "the Secret %s wants %s: %s", s.secret, s.ref.Name, message)
+			})
+		}
+	}
+	if len(texts) == 0 || o.References == nil {
+		return nil, nil, nil
+	}
+	values, wrong := o.References.Resolve(ctx, texts)
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	for _, e := range wrong {
+		for _, text := range e.Refs {
+			for _, say := range users[text] {
+				say(e)
+			}
+		}
+	}
+	return values, findings, nil
+}
