@@ -29,7 +29,8 @@ type Access struct {
 }
 
 // StoreOptions say how the store of a context's secrets is opened. Where the
-// workspace names none, it is SQLite's file of kai's own.
+// workspace names none, it is the database that SQL_URL names, or else SQLite's
+// file of kai's own.
 func StoreOptions(target *workspace.Target, access Access) store.Options {
 	s := target.Secrets
 	o := store.Options{
@@ -51,7 +52,7 @@ func StoreOptions(target *workspace.Target, access Access) store.Options {
 // any other store is opened when something is first asked of it, and what is wrong
 // then is a finding too.
 func Store(fsys fs.FS, target *workspace.Target, access Access) (secrets.Provider, source.Findings) {
-	if target.Secrets.Provider == "" && !kept(access.Dir) {
+	if target.Secrets.Provider == "" && !kept(access) {
 		return nil, nil
 	}
 	o := StoreOptions(target, access)
@@ -65,12 +66,18 @@ func Store(fsys fs.FS, target *workspace.Target, access Access) (secrets.Provide
 	return placed{p, target}, nil
 }
 
-// kept says whether a folder has SQLite's file of kai's own.
-func kept(dir string) bool {
-	if dir == "" {
+// kept says whether there is a store though the workspace names none: a folder has
+// SQLite's file of kai's own, or the environment names a database.
+func kept(access Access) bool {
+	if access.Dir == "" {
 		return false
 	}
-	_, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(store.DefaultPath)))
+	if access.Credential != nil {
+		if _, given := access.Credential("SQL_URL"); given {
+			return true
+		}
+	}
+	_, err := os.Lstat(filepath.Join(access.Dir, filepath.FromSlash(store.DefaultPath)))
 	return err == nil
 }
 

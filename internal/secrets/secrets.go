@@ -8,6 +8,7 @@ package secrets
 
 import (
 	"context"
+	"maps"
 )
 
 // Global is the app that every app reads after its own.
@@ -95,28 +96,44 @@ func (r Ref) key(deployment string) Key {
 }
 
 // Lookup reads references from a deployment: each in its app and, where that has
-// no such key, in the app Global. All are read in one call of p.Get, which names
-// every key once. What is nowhere comes back as missing, in the order of refs,
-// each said once.
+// no such key, in the app Global. Every key is asked for once, those of Global
+// only where they are needed, so that a store reads no path in vain. What is
+// nowhere comes back as missing, in the order of refs, each said once.
 func Lookup(ctx context.Context, p Provider, deployment string, refs []Ref) (found map[Ref]Value, missing []Ref, err error) {
-	if len(refs) == 0 {
-		return map[Ref]Value{}, nil, nil
-	}
-	keys := make([]Key, 0, 2*len(refs))
-	asked := make(map[Key]bool, 2*len(refs))
-	for _, r := range refs {
-		own := r.key(deployment)
-		shared := own
-		shared.App = Global
-		for _, k := range []Key{own, shared} {
+	values := map[Key]Value{}
+	asked := map[Key]bool{}
+	ask := func(keys []Key) error {
+		var fresh []Key
+		for _, k := range keys {
 			if !asked[k] {
 				asked[k] = true
-				keys = append(keys, k)
+				fresh = append(fresh, k)
 			}
 		}
+		if len(fresh) == 0 {
+			return nil
+		}
+		got, err := p.Get(ctx, fresh)
+		maps.Copy(values, got)
+		return err
 	}
-	values, err := p.Get(ctx, keys)
-	if err != nil {
+	shared := func(k Key) Key {
+		k.App = Global
+		return k
+	}
+	var own, others []Key
+	for _, r := range refs {
+		own = append(own, r.key(deployment))
+	}
+	if err := ask(own); err != nil {
+		return nil, nil, err
+	}
+	for _, k := range own {
+		if _, ok := values[k]; !ok {
+			others = append(others, shared(k))
+		}
+	}
+	if err := ask(others); err != nil {
 		return nil, nil, err
 	}
 	found = make(map[Ref]Value, len(refs))
@@ -125,8 +142,7 @@ func Lookup(ctx context.Context, p Provider, deployment string, refs []Ref) (fou
 		k := r.key(deployment)
 		v, ok := values[k]
 		if !ok {
-			k.App = Global
-			v, ok = values[k]
+			v, ok = values[shared(k)]
 		}
 		switch {
 		case ok:

@@ -80,15 +80,20 @@ func TestLookup(t *testing.T) {
 	if want := []Ref{{App: "carts", Name: "url"}, {App: "carts", Name: "key"}}; !slices.Equal(missing, want) {
 		t.Errorf("missing %v, want %v", missing, want)
 	}
-	if len(s.asked) != 1 {
+	if len(s.asked) != 2 {
 		t.Fatalf("the store was asked %d times", len(s.asked))
 	}
 	seen := map[Key]bool{}
-	for _, k := range s.asked[0] {
+	for _, k := range slices.Concat(s.asked...) {
 		if seen[k] {
 			t.Errorf("%v was asked for twice", k)
 		}
 		seen[k] = true
+	}
+	// Where every app has what it refers to, nobody asks for Global's.
+	s.asked = nil
+	if _, _, err := Lookup(t.Context(), s, "dev", refs[:1]); err != nil || len(s.asked) != 1 || len(s.asked[0]) != 1 {
+		t.Errorf("asked for %v, %v", s.asked, err)
 	}
 }
 
