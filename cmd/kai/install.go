@@ -154,7 +154,7 @@ func install(ctx context.Context, a *app, w *workspaceFlags, f *installFlags, se
 	}
 	defer unlock()
 	o := f.options()
-	o.Partial, o.Check = r.partial, true
+	o.Partial, o.Check, o.Self = r.partial, true, r.holder
 	// Another run may have come first while this one waited for it.
 	plan, err := r.cluster.Plan(ctx, r.target, wanted, nil, o)
 	if err != nil {
@@ -210,6 +210,7 @@ func (f *applyFlags) lock(ctx context.Context, a *app, r *road, wanted, createNa
 		here.leave()
 		return nil, nil, err
 	}
+	r.holder = here.name
 	return hold.Context, func() { hold.Release(); here.leave() }, nil
 }
 

@@ -27,6 +27,7 @@ type road struct {
 	flags    *clusterFlags // nil without a cluster
 	partial  bool          // only some of the context's releases were asked for
 	memory   *build.Memory
+	holder   string // the name by which this run holds the context, "" where it does not
 
 	cluster *release.Cluster
 	target  release.Target
@@ -104,7 +105,7 @@ func (r *road) reach(ctx context.Context, f *clusterFlags) error {
 // desire renders the releases with their secrets. Without a cluster, marks stand
 // for secrets.
 func (r *road) desire(ctx context.Context, a *app, values map[string]any, jobs int) ([]*release.Desired, error) {
-	o := build.DesireOptions{Render: render.Options{Values: values}, Workspace: r.ws.Name, Namespace: r.target.Namespace, Deployment: r.from.Secrets.Deployment, Jobs: jobs, Memory: r.memory}
+	o := build.DesireOptions{Render: render.Options{Values: values}, Namespace: r.target.Namespace, Deployment: r.from.Secrets.Deployment, Jobs: jobs, Memory: r.memory}
 	if r.cluster != nil {
 		o.Render.KubeVersion, o.Render.APIVersions, o.Render.ClusterAPIs = r.caps.KubeVersion, r.caps.APIVersions, true
 		o.Revision, o.Strict = r.there.Revision, true

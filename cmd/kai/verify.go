@@ -202,7 +202,7 @@ func (c *check) unlessDenied(code string, err error) {
 // stand for them, so that what else is wrong comes out too.
 func (c *check) desired(ctx context.Context) []*release.Desired {
 	o := build.DesireOptions{
-		Render: render.Options{Values: c.values}, Workspace: c.ws.Name, Namespace: c.target.Namespace,
+		Render: render.Options{Values: c.values}, Namespace: c.target.Namespace,
 		Deployment: c.from.Secrets.Deployment, Strict: true, Jobs: c.f.jobs,
 	}
 	if c.caps != nil {

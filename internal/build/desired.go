@@ -26,8 +26,6 @@ type DesireOptions struct {
 	// Render holds what the charts are rendered for: the cluster's version and
 	// APIs, where there is one.
 	Render render.Options
-	// Workspace is the name of the workspace.
-	Workspace string
 	// Namespace is where releases go for which the workspace says nothing.
 	Namespace string
 	// Revision gives the revision that a release is at, 0 where it is not
@@ -193,25 +191,15 @@ func slots(r Release, values map[string]any) []slot {
 		if !s.Created && !s.Written {
 			continue
 		}
-		path, app := []string{"secrets"}, r.App
-		switch s.Role {
-		case generator.RoleFriend:
-			path = []string{"secrets", "friends", s.Of}
-			if own := r.Apps[s.Of]; own != "" {
-				app = own
-			}
-		case generator.RoleTLS:
-			path = []string{"secrets", "tls", s.Of}
+		path, app := placeOf(s), r.App
+		if own := r.Apps[s.Of]; s.Role == generator.RoleFriend && own != "" {
+			app = own
 		}
 		if existing, _ := at(values, append(slices.Clone(path), "existingSecret")...).(string); existing != "" && !s.Written {
 			continue
 		}
 		for _, k := range s.Keys {
-			names := []string{k.Key}
-			if s.Role == generator.RoleTLS {
-				names = []string{"tls.crt", "tls.key"}
-			}
-			for _, name := range names {
+			for _, name := range namesOf(s, k) {
 				place := append(slices.Clone(path), "values", name)
 				if at(values, place...) != nil {
 					continue
@@ -316,7 +304,7 @@ func (o DesireOptions) desire(ctx context.Context, r Release, given []filled) (*
 		}
 	}
 	d := &release.Desired{
-		Name: r.Name, Namespace: namespace, Kind: r.Kind, Workspace: o.Workspace, Context: r.Context, Needs: r.Needs,
+		Name: r.Name, Namespace: namespace, Kind: r.Kind, Needs: r.Needs,
 		Inputs: digest(r.Chart), Secrets: map[string]secrets.Value{},
 	}
 	if r.Kind == KindService {

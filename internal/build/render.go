@@ -40,36 +40,46 @@ func withPlaceholders(r Release, values map[string]any) map[string]any {
 	if out == nil {
 		out = map[string]any{}
 	}
-	secrets := child(out, "secrets")
 	for _, s := range r.Secrets {
 		if !s.Created && !s.Written {
 			continue
 		}
-		place := secrets
-		switch s.Role {
-		case generator.RoleFriend:
-			place = child(child(secrets, "friends"), s.Of)
-		case generator.RoleTLS:
-			place = child(child(secrets, "tls"), s.Of)
+		place := out
+		for _, key := range placeOf(s) {
+			place = child(place, key)
 		}
 		if existing, _ := place["existingSecret"].(string); existing != "" && !s.Written {
 			continue
 		}
 		given := child(place, "values")
-		keys := []string{}
 		for _, k := range s.Keys {
-			keys = append(keys, k.Key)
-		}
-		if s.Role == generator.RoleTLS {
-			keys = []string{"tls.crt", "tls.key"}
-		}
-		for _, key := range keys {
-			if _, ok := given[key]; !ok {
-				given[key] = Placeholder
+			for _, key := range namesOf(s, k) {
+				if _, ok := given[key]; !ok {
+					given[key] = Placeholder
+				}
 			}
 		}
 	}
 	return out
+}
+
+// placeOf gives where a chart's values speak of one of its Secrets.
+func placeOf(s generator.Secret) []string {
+	switch s.Role {
+	case generator.RoleFriend:
+		return []string{"secrets", "friends", s.Of}
+	case generator.RoleTLS:
+		return []string{"secrets", "tls", s.Of}
+	}
+	return []string{"secrets"}
+}
+
+// namesOf gives what a key is called in a Secret: a certificate is two.
+func namesOf(s generator.Secret, k generator.SecretKey) []string {
+	if s.Role == generator.RoleTLS {
+		return []string{"tls.crt", "tls.key"}
+	}
+	return []string{k.Key}
 }
 
 // child gives the map under a key as one that may be changed, and makes it where

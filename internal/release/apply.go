@@ -254,8 +254,7 @@ func (a *apply) turn(ctx context.Context, i int, slots chan struct{}) (Outcome, 
 	w := &a.plan.work[i]
 	start := a.c.clock.Now()
 	err := a.carry(ctx, i, &out)
-	out.Duration = a.c.clock.Now().Sub(start)
-	out.Seconds = out.Duration.Seconds()
+	out.Seconds = a.c.clock.Now().Sub(start).Seconds()
 	if err == nil {
 		out.Status = StatusDone
 		switch {
@@ -417,7 +416,6 @@ func (a *apply) install(ctx context.Context, i int, out *Outcome) error {
 	if err := a.supersede(last, w); err != nil {
 		return err
 	}
-	out.Notes = record.Info.Notes
 	return a.c.prune(last, s.Namespace, s.Release, a.options.History)
 }
 

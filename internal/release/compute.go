@@ -211,12 +211,12 @@ func (p *planner) superfluous(ctx context.Context, plan *Plan, states map[releas
 			continue
 		}
 		if last.Labels[LabelKind] == kindDependency {
-			users, err := p.c.users(ctx, key.name, key.namespace)
+			stays, err := p.c.inUse(ctx, key, nil)
 			if err != nil {
 				return err
 			}
-			if len(users) > 0 {
-				plan.Notes = append(plan.Notes, fmt.Sprintf("the shared friend %s in %s stays: %s use it", key.name, key.namespace, strings.Join(users, ", ")))
+			if stays != "" {
+				plan.Notes = append(plan.Notes, stays)
 				continue
 			}
 		}
@@ -691,6 +691,17 @@ func (p *Plan) note(s *Step, w *work) {
 			p.Notes = append(p.Notes, fmt.Sprintf("%s: %s cannot change %s in place; --recreate deletes it and makes it anew", s.Release, c.Ref, strings.Join(c.Immutable, ", ")))
 		}
 	}
+}
+
+// inUse says that a shared friend stays, as releases use it beyond those that are
+// going; "" where none does.
+func (c *Cluster) inUse(ctx context.Context, friend releaseKey, going map[string]bool) (string, error) {
+	users, err := c.users(ctx, friend.name, friend.namespace)
+	users = slices.DeleteFunc(users, func(u string) bool { return going[u] })
+	if err != nil || len(users) == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("the shared friend %s in %s stays: %s use it", friend.name, friend.namespace, strings.Join(users, ", ")), nil
 }
 
 // users lists the releases of a cluster that talk to a shared friend. Who may

@@ -17,8 +17,6 @@ type Desired struct {
 	Namespace string
 	Kind      string // service or dependency
 	Service   string // that it is the release of
-	Workspace string
-	Context   string
 	// Needs are the releases of the plan that come before.
 	Needs []string
 	// Uses are the shared friends that it talks to.

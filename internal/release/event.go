@@ -50,15 +50,13 @@ const (
 
 // Outcome is what became of one release.
 type Outcome struct {
-	Release   string        `json:"release"`
-	Namespace string        `json:"namespace,omitempty"`
-	Action    Action        `json:"action"`
-	Status    Status        `json:"status"`
-	Revision  int           `json:"revision,omitempty"`
-	Duration  time.Duration `json:"-"`
-	Seconds   float64       `json:"seconds"`
-	Message   string        `json:"message,omitempty"`
-	Notes     string        `json:"-"`
+	Release   string  `json:"release"`
+	Namespace string  `json:"namespace,omitempty"`
+	Action    Action  `json:"action"`
+	Status    Status  `json:"status"`
+	Revision  int     `json:"revision,omitempty"`
+	Seconds   float64 `json:"seconds"`
+	Message   string  `json:"message,omitempty"`
 }
 
 // Result is what became of a run, in the plan's order.

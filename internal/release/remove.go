@@ -55,13 +55,12 @@ func (c *Cluster) Uninstall(ctx context.Context, target Target, releases []Remov
 			continue
 		}
 		if s.last.Labels[LabelKind] == kindDependency {
-			users, err := c.users(ctx, r.Name, r.Namespace)
+			stays, err := c.inUse(ctx, releaseKey{r.Namespace, r.Name}, going)
 			if err != nil {
 				return nil, err
 			}
-			users = slices.DeleteFunc(users, func(u string) bool { return going[u] })
-			if len(users) > 0 {
-				plan.Notes = append(plan.Notes, fmt.Sprintf("the shared friend %s in %s stays: %s use it", r.Name, r.Namespace, strings.Join(users, ", ")))
+			if stays != "" {
+				plan.Notes = append(plan.Notes, stays)
 				continue
 			}
 		}

@@ -121,7 +121,7 @@ func Edit(ctx context.Context, s Store, path Path, change func(values map[string
 	return "", fmt.Errorf("%s: others keep writing it, %d times in a row", path, retries)
 }
 
-// Read gives a store as a provider: the keys' paths are read together.
+// Reader gives a store as a provider: the keys' paths are read together.
 func Reader(s Store) Provider { return reader{s} }
 
 type reader struct{ store Store }
