@@ -73,11 +73,13 @@ func newCanaries(t *testing.T) []canary {
 func (c canary) forms() []string {
 	var out []string
 	for _, part := range c.parts {
-		out = append(out, part, hex.EncodeToString([]byte(part)))
+		out = append(out, part, hex.EncodeToString([]byte(part)), strings.ToUpper(hex.EncodeToString([]byte(part))))
 		for shift := range 3 {
 			// What stands before shifts the text's bits; the first and the last characters depend on the neighbours.
-			text := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("\x00", shift) + part))
-			out = append(out, text[4:len(text)-3])
+			for _, e := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+				text := e.EncodeToString([]byte(strings.Repeat("\x00", shift) + part))
+				out = append(out, text[4:len(text)-3])
+			}
 		}
 	}
 	return out

@@ -21,7 +21,7 @@ import (
 // Kubernetes, and a tool of the field that has an opinion.
 func TestCharts(t *testing.T) {
 	t.Parallel()
-	for _, workspace := range []string{"hello", "podinfo", "sock-shop"} {
+	for _, workspace := range []string{"hello", "podinfo", "sock-shop", "friends", "jobs"} {
 		t.Run(workspace, func(t *testing.T) {
 			t.Parallel()
 			w := generate(t, workspace)

@@ -59,6 +59,14 @@ func kaiBinary(t *testing.T) string {
 	return path
 }
 
+// kaiRunBinary is this checkout's kai-run.
+func kaiRunBinary(t *testing.T) string {
+	t.Helper()
+	path, err := cache(t).KaiRun(t.Context(), root(t))
+	must(t, err)
+	return path
+}
+
 // command is a process to be: where it runs, with which environment, and what it reads.
 type command struct {
 	dir   string

@@ -22,12 +22,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/helm-kai/helm-kai/e2e/controlplane"
+	"github.com/helm-kai/helm-kai/e2e/databases"
 	"github.com/helm-kai/helm-kai/e2e/faultproxy"
 	"github.com/helm-kai/helm-kai/e2e/tools"
 )
 
 // TestCluster runs testdata/script/*.txtar: what users type, on a real control plane. On the path are kai, as this checkout
-// makes it, helm3, helm4 and kubectl. NS is a namespace name that only the script has, and KUBECONFIG points there; it is
+// makes it, kai-run, also as kaigara, helm3, helm4 and kubectl. NS is a namespace name that only the script has, and KUBECONFIG points there; it is
 // the script's to create. NODEPORT is a port of nodes that only the script has, since those are the cluster's. EXAMPLES is
 // the folder of this checkout's examples.
 func TestCluster(t *testing.T) {
@@ -35,8 +36,11 @@ func TestCluster(t *testing.T) {
 	h := &harness{test: t, checkout: root(t), cache: cache(t), cluster: cluster(t), programs: t.TempDir()}
 	binaries, err := controlplane.Build(t.Context(), h.cache, filepath.Join(h.checkout, "e2e", "controlplane", "build"))
 	must(t, err)
+	run := kaiRunBinary(t)
 	for name, path := range map[string]string{
 		"kai":     kaiBinary(t),
+		"kai-run": run,
+		"kaigara": run,
 		"helm3":   tool(t, helm322),
 		"helm4":   tool(t, helm43),
 		"kubectl": filepath.Join(binaries, "kubectl"),
@@ -54,8 +58,10 @@ func TestCluster(t *testing.T) {
 			"copytree": copyTree,
 			"exits":    exits,
 			"fault":    faultCommand,
+			"pod":      podCommand,
 			"replace":  replace,
 			"sametext": sameText,
+			"server":   serverCommand,
 			"wait-for": waitFor,
 		},
 	})
@@ -78,6 +84,9 @@ type script struct {
 	// own is whether the cluster is the script's, to break as it likes.
 	own   bool
 	proxy *faultproxy.Proxy // nil until a fault is asked for
+	// servers are the script's own.
+	servers servers
+	t       testscript.T
 }
 
 type scriptKey struct{}
@@ -88,6 +97,8 @@ func (h *harness) setup(env *testscript.Env) error {
 		harness:   h,
 		namespace: newNamespace(strings.TrimPrefix(filepath.Base(env.WorkDir), "script-")),
 		home:      filepath.Join(env.WorkDir, ".home"),
+		servers:   servers{databases: map[string]*databases.Server{}},
+		t:         env.T(),
 	}
 	env.Values[scriptKey{}] = s
 	env.Setenv("EXAMPLES", filepath.Join(h.checkout, "testdata"))
@@ -114,7 +125,7 @@ func (h *harness) setup(env *testscript.Env) error {
 
 // end stops what the script has started and deletes its namespace.
 func (s *script) end() error {
-	var errs []error
+	errs := []error{s.servers.stop()}
 	if s.proxy != nil {
 		errs = append(errs, s.proxy.Stop())
 	}

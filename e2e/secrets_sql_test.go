@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -45,18 +44,5 @@ func TestSecretsSQL(t *testing.T) {
 
 // TestSecretsSQLiteSmallDisk does the same on a disk that is full, which only this process and its children see.
 func TestSecretsSQLiteSmallDisk(t *testing.T) {
-	dir := t.TempDir()
-	mount := `mount -t tmpfs -o size=2m none "$1" || exit 77; shift; exec "$@"`
-	cmd := exec.CommandContext(t.Context(), "unshare", "-r", "-m", "sh", "-c", mount, "sh", dir,
-		"go", "test", "-count=1", "-v", "-timeout=5m", "-run=^TestSQLiteSmallDisk$", "./internal/secrets/sql")
-	cmd.Dir = root(t)
-	cmd.Env = append(os.Environ(), "KAI_TEST_SMALL_DISK="+dir)
-	out, err := cmd.CombinedOutput()
-	text := string(out)
-	if errors.Is(err, exec.ErrNotFound) || strings.Contains(text, "unshare: ") || cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 77 {
-		t.Skipf("a disk cannot be mounted here: %v %s", err, text)
-	}
-	if err != nil || !strings.Contains(text, "--- PASS: TestSQLiteSmallDisk") {
-		t.Fatalf("%v\n%s", err, text)
-	}
+	onSmallDisk(t, "./internal/secrets/sql", "TestSQLiteSmallDisk")
 }

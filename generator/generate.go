@@ -45,6 +45,7 @@ type Input struct {
 	SecretGiven bool
 	// SecretKeys are keys that the Secret has even where nothing refers to them.
 	SecretKeys []SecretKey
+	Delivery   Delivery
 
 	Callers    []string // namespaces whose pods may be friends
 	Ingress    *source.Value
@@ -109,6 +110,11 @@ type Secret struct {
 	Keys    []SecretKey
 	Created bool // by the chart, where it is given the values
 	Written bool // its values stand in files of the chart as well
+	// External says that of a Secret which is Created the chart makes an
+	// ExternalSecret, and needs no values.
+	External bool
+	// Elsewhere says that there is no such Secret: kai-run reads its keys.
+	Elsewhere bool
 }
 
 // Result is a chart and what has to be known about it later.
@@ -122,7 +128,8 @@ func Generate(in Input) (*Result, source.Findings) {
 	if in.Templates == nil {
 		in.Templates = NewTemplates()
 	}
-	g := &generation{in: in, fields: in.Resolved.Fields, files: map[string][]byte{}, secrets: newSecrets(in)}
+	g := &generation{in: in, fields: in.Resolved.Fields, files: map[string][]byte{}}
+	g.secrets = newSecrets(in, &g.findings)
 	values := g.values()
 	g.flavorFiles()
 	g.ownFiles()
@@ -153,6 +160,7 @@ type generation struct {
 	secrets  *secrets
 	mounts   mountSet
 	exposed  *source.Value // how the exposed routes are reached
+	wrapped  bool          // a container starts through kai-run
 	findings source.Findings
 }
 
@@ -167,14 +175,21 @@ func (g *generation) flavorFiles() {
 	files, findings := g.in.Templates.of(g.in.Resolved.Flavor)
 	g.findings = append(g.findings, findings...)
 	for _, f := range files {
-		g.put(f.Path, f.Data)
+		if f.Path != externalSecretFile || g.secrets.external() {
+			g.put(f.Path, f.Data)
+		}
 	}
 }
+
+// externalSecretFile is the template for Secrets that an operator makes, which no
+// other chart needs.
+const externalSecretFile = "templates/externalsecret.yaml"
 
 // reserved are the files that only the generator writes.
 var reserved = map[string]bool{
 	"Chart.yaml": true, "Chart.lock": true, "values.yaml": true, "values.schema.json": true, ".helmignore": true, "README.md": true,
 	"templates/_kai.tpl": true, "templates/secret.yaml": true, "templates/networkpolicy.yaml": true, "templates/objects.yaml": true,
+	externalSecretFile: true,
 }
 
 // Reserved says whether only the generator writes a chart's file.

@@ -15,7 +15,7 @@ func env(t *testing.T, text string) (*generation, *environment) {
 		t.Fatal(findings)
 	}
 	g := &generation{in: Input{Name: "app", Resolved: &descriptor.Resolved{Mixed: map[*source.Value][]descriptor.Part{}}}}
-	g.secrets = newSecrets(g.in)
+	g.secrets = newSecrets(g.in, &g.findings)
 	e := g.newEnvironment()
 	e.add(v, "env")
 	return g, e

@@ -214,7 +214,9 @@ func (g *generation) readFiles(m *source.Value, where string) (files []File, sec
 			if m.Get("template").True() {
 				var marked bool
 				data, marked = g.template(data, path.Join(g.in.Resolved.Service.Dir(), name), here)
-				secret = secret || marked
+				if secret = secret || marked; marked {
+					g.secrets.inFiles(pattern, here, name)
+				}
 			}
 			files = append(files, File{Path: key, Data: data})
 		}
@@ -247,7 +249,7 @@ func (g *generation) match(pattern *source.Value, where string) ([]string, bool)
 	if strings.ContainsAny(pattern.Text, "*?[") {
 		names, err := fs.Glob(root.FS, full)
 		if err != nil || len(names) == 0 {
-			g.fail("file", pattern.Origin, where, "the path is relative to "+root.File, "no file matches %s", pattern.Text)
+			g.fail("file", pattern.Origin, where, "the path is relative to "+g.names(pattern), "no file matches %s", pattern.Text)
 			return nil, false
 		}
 		var out []string
@@ -292,10 +294,18 @@ func (g *generation) inTree(name *source.Value, where string) (string, bool) {
 	text := name.Str()
 	full := path.Join(g.in.Resolved.Service.Dir(), text)
 	if text == "" || strings.HasPrefix(text, "/") || !fs.ValidPath(full) {
-		g.fail("file", name.Origin, where, "paths are relative to "+g.in.Resolved.Service.File+" and stay in the workspace", "the path %q leads out of the workspace", text)
+		g.fail("file", name.Origin, where, "paths are relative to "+g.names(name)+" and stay in the workspace", "the path %q leads out of the workspace", text)
 		return "", false
 	}
 	return full, true
+}
+
+// names is the file that a path is relative to: of a friend, the one it stands in.
+func (g *generation) names(name *source.Value) string {
+	if g.in.Guarded {
+		return name.Origin.File
+	}
+	return g.in.Resolved.Service.File
 }
 
 // readFile reads a file that a descriptor names.
@@ -319,7 +329,7 @@ func (g *generation) failFile(name *source.Value, where string, err error) {
 	case errors.As(err, &large):
 		f.Hint = "a chart is no place for it: mount a volume instead"
 	case errors.Is(err, fs.ErrNotExist):
-		f.Hint = "the path is relative to " + g.in.Resolved.Service.File
+		f.Hint = "the path is relative to " + g.names(name)
 	}
 	g.fail("file", name.Origin, where, f.Hint, "%s: %s", name.Text, f.Message)
 }

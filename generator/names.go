@@ -53,6 +53,11 @@ var (
 	notVarName = regexp.MustCompile(`[^A-Z0-9]+`)
 )
 
+// isReference says whether a text is meant as a reference into another store.
+func isReference(text string) bool {
+	return strings.HasPrefix(text, "ref+") || strings.HasPrefix(text, "secretref+")
+}
+
 // shortPortName gives a port's name: at most 15 characters, with a letter in it
 // (IANA service names, RFC 6335).
 func shortPortName(route string) string {

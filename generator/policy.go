@@ -100,6 +100,7 @@ func (g *generation) networkPolicy() *source.Value {
 			egress.Items = append(egress.Items, e)
 		}
 	}
+	egress.Items = append(egress.Items, g.storeEgress()...)
 	if len(egress.Items) > 0 {
 		out.Set("egress", egress)
 	}

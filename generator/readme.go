@@ -68,11 +68,28 @@ func (g *generation) readme(d valueDocs) []byte {
 
 // readmeSecrets says which Secrets the chart wants, and how to give them.
 func (g *generation) readmeSecrets(b *strings.Builder) {
-	list := g.secrets.list()
+	var list []Secret
+	later := 0
+	for _, s := range g.secrets.list() {
+		if s.Elsewhere {
+			later += len(s.Keys)
+		} else {
+			list = append(list, s)
+		}
+	}
+	if later > 0 {
+		b.WriteString("## Secrets at run time\n\nContainers start through kai-run, which reads what `KAI_VARS` names from the store that the other variables\n`KAI_…` name. Who logs in there is the pod, by what the workspace's context says.\n\n")
+	}
 	if len(list) == 0 {
 		return
 	}
-	b.WriteString("## Secrets\n\nThe chart reads these Secrets. `kai install` fills them from the context's secrets. With Helm alone, create them and\nname them as in `ci/default-values.yaml`, or give their values under `secrets`, as in the file that\n`kai values -o FILE` writes.\n\n| Secret | keys | made by |\n|---|---|---|\n")
+	b.WriteString("## Secrets\n\nThe chart reads these Secrets. ")
+	if e := g.in.Delivery.External; e != nil && g.secrets.external() {
+		fmt.Fprintf(b, "External Secrets makes them of what the %s `%s` has: the chart holds an\nExternalSecret for each, and needs no value. One that is given `values` under `secrets`, all of them, the chart writes\nitself instead; where `existingSecret` names one, it makes none.", e.Kind, e.Store)
+	} else {
+		b.WriteString("`kai install` fills them from the context's secrets. With Helm alone, create them and\nname them as in `ci/default-values.yaml`, or give their values under `secrets`, as in the file that\n`kai values -o FILE` writes.")
+	}
+	b.WriteString("\n\n| Secret | keys | made by |\n|---|---|---|\n")
 	for _, s := range list {
 		var keys []string
 		for _, k := range s.Keys {
@@ -80,7 +97,10 @@ func (g *generation) readmeSecrets(b *strings.Builder) {
 		}
 		slices.Sort(keys)
 		by := "this chart, from the values it is given"
-		if !s.Created {
+		switch {
+		case s.External:
+			by = "External Secrets"
+		case !s.Created:
 			by = "another chart"
 		}
 		fmt.Fprintf(b, "| `%s` | %s | %s |\n", s.Name, strings.Join(keys, ", "), by)

@@ -51,10 +51,7 @@ func filesOf(flavor *descriptor.Flavor) (files []File, findings source.Findings)
 		findings.Add("internal", source.Origin{}, "", "", "%s", err)
 		return nil, findings
 	}
-	rename := strings.NewReplacer(
-		`"kai.`, `"kai-`+digest[:8]+`.`,
-		`"flavor.`, fmt.Sprintf(`"%s-%s.`, flavor.Name, flavor.Digest[:8]),
-	)
+	rename := ownNames(digest, `"flavor.`, fmt.Sprintf(`"%s-%s.`, flavor.Name, flavor.Digest[:8]))
 	for _, f := range own {
 		if f.Path == "templates/helmignore" {
 			files = append(files, File{Path: ".helmignore", Data: f.Data})
@@ -74,6 +71,11 @@ func filesOf(flavor *descriptor.Flavor) (files []File, findings source.Findings)
 		files = append(files, File{Path: f.Path, Data: data})
 	}
 	return files, findings
+}
+
+// ownNames renames the generator's own templates, and others.
+func ownNames(digest string, others ...string) *strings.Replacer {
+	return strings.NewReplacer(append(others, `"kai.`, `"kai-`+digest[:8]+`.`)...)
 }
 
 // ownTemplates are the digest and the files of the generator's own templates.

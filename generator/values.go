@@ -50,6 +50,7 @@ func (g *generation) values() *source.Value {
 	for _, f := range rest {
 		out.Set(f.Key, f.Value)
 	}
+	g.runner(out)
 	for _, path := range textMaps {
 		if v := out.Get(path[0]); v != nil && g.in.Resolved.BuiltIn(path[0]) {
 			out.Set(path[0], g.texts(v, path[1:], path[0]))
@@ -171,6 +172,7 @@ func (g *generation) container(c *source.Value, path, name string) *source.Value
 	if builtIn("env") {
 		env.add(c.Get("env"), under(path, "env"))
 	}
+	wrapped := g.wrap(c, path, name, env, out)
 	if vars, order := env.values(under(path, "env")); vars != nil {
 		out.Set("env", vars)
 		if order != nil {
@@ -182,6 +184,9 @@ func (g *generation) container(c *source.Value, path, name string) *source.Value
 	}
 	if builtIn("mounts") {
 		out.Set("mounts", g.containerMounts(c.Get("mounts"), under(path, "mounts")))
+	}
+	if wrapped {
+		g.mountRunner(out, under(path, "mounts"))
 	}
 	return out
 }
@@ -303,10 +308,15 @@ func (e *environment) add(env *source.Value, path string) {
 			e.set(f.Key, &text)
 		case v.Get("secret").IsScalar():
 			onlyKeys(e.g, v, here, "secret", "scope", "app")
-			if key := v.Get("secret"); !strings.HasPrefix(key.Text, "ref+") && !secretKey.MatchString(key.Text) {
+			if key := v.Get("secret"); !isReference(key.Text) && !secretKey.MatchString(key.Text) {
 				e.g.fail("constraint", key.Origin, here+".secret", "use letters, digits, ., _ and -, or a reference such as ref+vault://PATH#/KEY", "%q cannot be the key of a secret", key.Text)
 			}
-			e.set(f.Key, source.NewMap(v.Origin, source.Field{Key: "secret", Value: source.NewString(v.Origin, e.g.secrets.key(v))}))
+			name := e.g.secrets.key(v)
+			if later := e.later(RoleOwn, "", v, name, here+".secret", v.Origin); later != nil {
+				e.set(f.Key, later)
+				continue
+			}
+			e.set(f.Key, source.NewMap(v.Origin, source.Field{Key: "secret", Value: source.NewString(v.Origin, name)}))
 		case v.Get("valueFrom") != nil && v.Get("valueFrom").Kind == source.Map && len(v.Fields) == 1:
 			onlyKeys(e.g, v.Get("valueFrom"), here+".valueFrom", "fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
 			e.set(f.Key, v)
@@ -347,6 +357,12 @@ func (e *environment) credential(c descriptor.Credential, at source.Origin) *sou
 		return source.NewMap(at, source.Field{Key: "secret", Value: source.NewString(at, c.Key)})
 	}
 	e.g.secrets.credential(c.Friend, c.Key)
+	if f, ok := e.g.friend(c.Friend); ok && e.g.secrets.elsewhere(f) {
+		i := slices.IndexFunc(f.Keys, func(k SecretKey) bool { return k.Key == c.Key })
+		if i >= 0 {
+			return e.later(RoleFriend, f.Name, f.Keys[i].Reference, c.Key, "friends."+f.Name+".credentials."+c.Key, at)
+		}
+	}
 	return source.NewMap(at,
 		source.Field{Key: "credential", Value: source.NewString(at, c.Friend)},
 		source.Field{Key: "key", Value: source.NewString(at, c.Key)})
@@ -361,7 +377,7 @@ func (e *environment) mixed(parts []descriptor.Part) string {
 			b.WriteString(p.Text)
 			continue
 		}
-		name := "KAI_" + strings.Trim(notVarName.ReplaceAllString(strings.ToUpper(p.Credential.Friend+"_"+p.Credential.Key), "_"), "_")
+		name := e.g.credentialPrefix() + strings.Trim(notVarName.ReplaceAllString(strings.ToUpper(p.Credential.Friend+"_"+p.Credential.Key), "_"), "_")
 		e.set(name, e.credential(*p.Credential, source.Origin{Because: "a credential in text"}))
 		b.WriteString("$(" + name + ")")
 	}

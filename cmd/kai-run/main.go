@@ -15,6 +15,7 @@ import (
 	"github.com/helm-kai/helm-kai/internal/runstore"
 	"github.com/helm-kai/helm-kai/internal/secrets"
 	"github.com/helm-kai/helm-kai/internal/secrets/kubernetes"
+	"github.com/helm-kai/helm-kai/internal/store"
 )
 
 // version is set by the linker.
@@ -51,7 +52,7 @@ func open(ctx context.Context, c run.Config) (secrets.Store, error) {
 	}
 	return runstore.Open(ctx, c, func(context.Context) (*http.Client, string, string, error) {
 		if c.Store.Kubeconfig != "" {
-			return nil, "", "", errors.New("kai-run reads Secrets of the cluster that it runs in, and no kubeconfig\n  hint: unset KUBECONFIG; helm kai run reads one")
+			return nil, "", "", store.Setting(errors.New("kai-run reads Secrets of the cluster that it runs in, and no kubeconfig\n  hint: unset KUBECONFIG; helm kai run reads one"))
 		}
 		return kubernetes.InCluster()
 	})

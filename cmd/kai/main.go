@@ -150,6 +150,7 @@ func newRoot(a *app) *cobra.Command {
 		newInit(a),
 		newGenerate(a, w),
 		newTemplate(a, w),
+		newGraph(a, w),
 		newDiff(a, w),
 		newInstall(a, w),
 		newVerify(a, w),

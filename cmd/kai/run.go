@@ -29,8 +29,14 @@ as files. Later ones win:
   the environment that kai itself has (left out with --pristine, last with --host-wins)
   the app global, in the order of --scope
   the apps of --app, one after the other
+  the keys of --var, each under the name that it is given there
 
-Names are in upper case. Lists and maps are base64 of their JSON, or their JSON with
+With --var nothing else is set but what --app names. Where the app lacks the key, that
+of global is taken; what is nowhere is an error before anything starts. In the
+environment that kai itself has and in the command $(NAME) is expanded for the names of
+--var, $$(NAME) stays $(NAME), and every other $(…) is left as it is.
+
+Names are in upper case, but for those of --var. Lists and maps are base64 of their JSON, or their JSON with
 --json raw. The keys KFILE_NAME_PATH, KFILE_NAME_CONTENT and KFILE_NAME_MODE make a file
 together. --explain shows names and where they come from, and no value.
 
@@ -44,6 +50,7 @@ process id are its own. Otherwise signals are sent on to it, and kai's exit code
 Exit codes: the command's, 128+n where the signal n has ended it; 125 kai itself failed,
 126 the command cannot be started, 127 there is none.`,
 		Example: a.example("run -c dev --app carts -- ./carts", "run -c dev --app carts --explain",
+			"run -c dev --var DB_PASSWORD=carts.secret.db_password -- ./carts",
 			"run -c dev --app carts --watch --on-change signal:HUP -- ./carts"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveDefault
@@ -91,6 +98,8 @@ func addRunFlag(flags *pflag.FlagSet, o running.Option) {
 		flags.Bool(o.Flag, false, usage)
 	case o.Flag == "app" || o.Flag == "scope":
 		flags.StringSlice(o.Flag, nil, usage)
+	case o.Flag == "var":
+		flags.StringArray(o.Flag, nil, usage) // quotes belong to the place
 	default:
 		flags.String(o.Flag, "", usage)
 	}
@@ -99,7 +108,11 @@ func addRunFlag(flags *pflag.FlagSet, o running.Option) {
 // flagText gives a flag as it was given.
 func flagText(f *pflag.Flag) string {
 	if list, ok := f.Value.(pflag.SliceValue); ok {
-		return strings.Join(list.GetSlice(), ",")
+		between := ","
+		if f.Name == "var" {
+			between = "\n"
+		}
+		return strings.Join(list.GetSlice(), between)
 	}
 	return f.Value.String()
 }

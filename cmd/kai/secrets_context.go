@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/helm-kai/helm-kai/internal/secrets/vault"
 	"github.com/helm-kai/helm-kai/internal/source"
 	"github.com/helm-kai/helm-kai/internal/store"
+	"github.com/helm-kai/helm-kai/internal/workspace"
 )
 
 // lengthOf gives how long what is generated for a reference is, 0 for nothing.
@@ -117,7 +119,7 @@ func secretsGenerate(ctx context.Context, a *app, s *storeFlags, f *writing, out
 		return err
 	}
 	defer p.close()
-	made, err := makeMissing(ctx, p.store, wanted, f.dry)
+	made, err := makeMissing(ctx, p.store, wanted, p.target.Secrets.Delivery != workspace.DeliverExternal, f.dry)
 	if err != nil && len(made) == 0 {
 		return err
 	}
@@ -133,8 +135,9 @@ func secretsGenerate(ctx context.Context, a *app, s *storeFlags, f *writing, out
 	}))
 }
 
-// makeMissing writes what is missing. What the app global has, is there too.
-func makeMissing(ctx context.Context, s secrets.Store, wanted map[secrets.Path]map[string]int, dry bool) ([]madeJSON, error) {
+// makeMissing writes what is missing. What the app global has, is there too, unless
+// an app is read alone.
+func makeMissing(ctx context.Context, s secrets.Store, wanted map[secrets.Path]map[string]int, global, dry bool) ([]madeJSON, error) {
 	made := []madeJSON{}
 	var paths []secrets.Path
 	for path := range wanted {
@@ -142,8 +145,8 @@ func makeMissing(ctx context.Context, s secrets.Store, wanted map[secrets.Path]m
 	}
 	slices.SortFunc(paths, func(a, b secrets.Path) int { return strings.Compare(a.String(), b.String()) })
 	for _, path := range paths {
-		global := secrets.Path{Deployment: path.Deployment, App: secrets.Global, Scope: path.Scope}
-		shared, err := s.Read(ctx, []secrets.Path{global})
+		all := secrets.Path{Deployment: path.Deployment, App: secrets.Global, Scope: path.Scope}
+		shared, err := s.Read(ctx, []secrets.Path{all})
 		if err != nil {
 			return made, err
 		}
@@ -151,7 +154,7 @@ func makeMissing(ctx context.Context, s secrets.Store, wanted map[secrets.Path]m
 		changes, _, err := secrets.Update(ctx, s, path, dry, func(values map[string]secrets.Value) error {
 			for name, length := range names {
 				_, own := values[name]
-				if _, common := shared[global].Values[name]; own || common {
+				if _, common := shared[all].Values[name]; own || common && global {
 					continue
 				}
 				v, err := secrets.Random(length)
@@ -189,7 +192,7 @@ func makeMissing(ctx context.Context, s secrets.Store, wanted map[secrets.Path]m
 type checkedJSON struct {
 	Release   string `json:"release"`
 	Reference string `json:"reference"`
-	State     string `json:"state"` // found or missing
+	State     string `json:"state"` // found, missing, or global: there, where what delivers it does not look
 	At        string `json:"at,omitempty"`
 	Version   string `json:"version,omitempty"`
 	File      string `json:"file,omitempty"`
@@ -203,7 +206,10 @@ func newSecretsCheck(a *app, s *storeFlags) *cobra.Command {
 		Long: `Looks up every secret that the services of a context refer to, and says where each one is
 found and at which version. No value is shown. Each path is read once.
 
-Exit codes: 0 all are there, 1 one is missing.`,
+Where External Secrets delivers them, a key must be in the app that the reference names:
+what only the app global has is in the state global.
+
+Exit codes: 0 all are there, 1 one is missing or in the state global.`,
 		Example:           a.example("secrets check -c prod", "secrets check -c prod carts -o json"),
 		ValidArgsFunction: s.workspace.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -223,14 +229,12 @@ func secretsCheck(ctx context.Context, a *app, s *storeFlags, output string, ser
 	if err != nil {
 		return err
 	}
-	if p, err = a.openPlace(ctx, p, false); err != nil {
-		return err
-	}
 	defer p.close()
-	checked, missing, err := checkWants(ctx, a, s, p, all)
+	checked, err := checkWants(ctx, a, s, p, all)
 	if err != nil {
 		return err
 	}
+	missing, global := countState(checked, "missing"), countState(checked, "global")
 	err = printObjects(a.stdout, output, checked, func() error {
 		rows := make([][]string, len(checked))
 		for i, c := range checked {
@@ -241,7 +245,14 @@ func secretsCheck(ctx context.Context, a *app, s *storeFlags, output string, ser
 	switch {
 	case err != nil:
 		return err
-	case missing > 0:
+	case missing+global > 0:
+		if global > 0 {
+			fmt.Fprintf(a.stderr, "%d of %d references name an app, and only the app global has a value, where External Secrets does not look\n  hint: write {secret: KEY, app: global} in the descriptor, or give the app its own: %s secrets set -c %s APP.SCOPE.KEY\n",
+				global, len(checked), a.as, p.target.Context)
+		}
+		if missing == 0 {
+			return &saidError{code: exitFailed}
+		}
 		fmt.Fprintf(a.stderr, "%d of %d references have no value in the deployment %s (%s)\n  hint: %s secrets set -c %s APP.SCOPE.KEY writes one, generate makes those of friends\n",
 			missing, len(checked), p.deployment, p.name(a), a.as, p.target.Context)
 		return &saidError{code: exitFailed}
@@ -253,32 +264,19 @@ func secretsCheck(ctx context.Context, a *app, s *storeFlags, output string, ser
 
 // checkWants looks each secret up; of references into other stores, only whether
 // they can be read is kept.
-func checkWants(ctx context.Context, a *app, s *storeFlags, p *place, all []build.Want) (checked []checkedJSON, missing int, err error) {
-	var paths []secrets.Path
-	var others []string
-	for _, w := range all {
-		if w.Other != "" {
-			others = append(others, w.Other)
-			continue
-		}
-		for _, path := range []secrets.Path{w.Key.Path(), globalOf(w.Key).Path()} {
-			if !slices.Contains(paths, path) {
-				paths = append(paths, path)
-			}
-		}
-	}
-	docs, err := p.store.Read(ctx, paths)
+func checkWants(ctx context.Context, a *app, s *storeFlags, p *place, all []build.Want) ([]checkedJSON, error) {
+	docs, others, err := readWants(ctx, a, p, all)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	read, wrong := build.References(p.target, a.access(p.dir, p.target, &s.cluster)).Resolve(ctx, others)
 	if err := ctx.Err(); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	for _, e := range wrong {
 		fmt.Fprintf(a.stderr, "%s: %v\n", strings.Join(e.Refs, ", "), e)
 	}
-	checked = make([]checkedJSON, len(all))
+	checked := make([]checkedJSON, len(all))
 	for i, w := range all {
 		c := checkedJSON{Release: w.Release, Reference: placeOf(w.Key), State: "missing", File: w.Reference.OriginOrNone().String()}
 		if w.Other != "" {
@@ -289,19 +287,74 @@ func checkWants(ctx context.Context, a *app, s *storeFlags, p *place, all []buil
 		} else {
 			c.find(p, w.Key, docs)
 		}
-		if c.State == "missing" {
-			missing++
-		}
 		checked[i] = c
 	}
-	return checked, missing, nil
+	return checked, nil
 }
 
-// find says where a key is found: in its app, or in the one that all read.
+// readWants reads the paths of the context's store that are wanted, and the app
+// global's where an app lacks a key. What is wanted of other stores comes back as
+// it was written; the store is opened where anything is left.
+func readWants(ctx context.Context, a *app, p *place, all []build.Want) (docs map[secrets.Path]secrets.Doc, others []string, err error) {
+	docs = map[secrets.Path]secrets.Doc{}
+	var keys []secrets.Key
+	for _, w := range all {
+		if w.Other != "" {
+			others = append(others, w.Other)
+		} else {
+			keys = append(keys, w.Key)
+		}
+	}
+	if len(keys) == 0 {
+		return docs, others, nil
+	}
+	if _, err := a.openPlace(ctx, p, false); err != nil {
+		return nil, nil, err
+	}
+	for _, of := range []func(secrets.Key) secrets.Key{func(k secrets.Key) secrets.Key { return k }, globalOf} {
+		var paths []secrets.Path
+		var lacking []secrets.Key
+		for _, k := range keys {
+			if path := of(k).Path(); !slices.Contains(paths, path) {
+				paths = append(paths, path)
+			}
+		}
+		read, err := p.store.Read(ctx, paths)
+		if err != nil {
+			return nil, nil, err
+		}
+		maps.Copy(docs, read)
+		for _, k := range keys {
+			if _, ok := read[k.Path()].Values[k.Name]; !ok {
+				lacking = append(lacking, k)
+			}
+		}
+		if keys = lacking; len(keys) == 0 {
+			break
+		}
+	}
+	return docs, others, nil
+}
+
+func countState(checked []checkedJSON, state string) int {
+	n := 0
+	for _, c := range checked {
+		if c.State == state {
+			n++
+		}
+	}
+	return n
+}
+
+// find says where a key is found: in its app, or in the one that all read but an
+// operator.
 func (c *checkedJSON) find(p *place, wanted secrets.Key, docs map[secrets.Path]secrets.Doc) {
 	for _, k := range []secrets.Key{wanted, globalOf(wanted)} {
 		if _, ok := docs[k.Path()].Values[k.Name]; ok {
 			c.State, c.At = "found", placeOf(k)
+			if k != wanted && p.target.Secrets.Delivery == workspace.DeliverExternal {
+				c.State = "global"
+			}
 			if p.store.Can().History {
 				c.Version = docs[k.Path()].Version
 			}

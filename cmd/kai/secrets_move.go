@@ -36,7 +36,7 @@ func (f *merging) addFlags(cmd *cobra.Command) {
 
 type importFlags struct {
 	merging
-	database, encryptor string
+	database, namespace, encryptor string
 }
 
 func newSecretsImport(a *app, s *storeFlags) *cobra.Command {
@@ -54,7 +54,8 @@ older system, kaigara, which are told apart by their keys:
 Anything else is an error, and nothing is written. So is a file that mixes them.
 
 --older-database reads the older system's table instead, from postgres://… or mysql://…
-with KAI_SQL_USER and KAI_SQL_PASSWORD. Where its scope secret is encrypted, name how by
+with KAI_SQL_USER and KAI_SQL_PASSWORD, and --older-namespace its Secrets in a namespace,
+those named kaigara-APP as scope secret. Where they are encrypted, name how by
 --older-encryptor aes, with the key in KAIGARA_ENCRYPTOR_AES_KEY, or transit, with the
 access to Vault as for the store vault.`,
 		Example: a.example("secrets import -c dev secrets.yaml --dry-run", "secrets import -c dev - < secrets.yaml",
@@ -67,13 +68,16 @@ access to Vault as for the store vault.`,
 	f.merging.addFlags(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.database, "older-database", "", "read the older system's table in this database instead")
-	flags.StringVar(&f.encryptor, "older-encryptor", "plaintext", "how the older system has encrypted scope secret there: plaintext, aes, transit")
+	flags.StringVar(&f.namespace, "older-namespace", "", "read the older system's Secrets in this namespace instead")
+	flags.StringVar(&f.encryptor, "older-encryptor", "plaintext", "how the older system has encrypted there: plaintext, aes, transit")
+	cmd.MarkFlagsMutuallyExclusive("older-database", "older-namespace")
 	return cmd
 }
 
 func secretsImport(ctx context.Context, a *app, s *storeFlags, f *importFlags, args []string) error {
-	if (len(args) == 1) == (f.database != "") {
-		return errors.New("either a file is imported or --older-database\n  hint: import FILE, where - is stdin")
+	fromOlder := f.database != "" || f.namespace != ""
+	if (len(args) == 1) == fromOlder {
+		return errors.New("either a file is imported, or --older-database or --older-namespace\n  hint: import FILE, where - is stdin")
 	}
 	p, err := s.resolve()
 	if err != nil {
@@ -83,7 +87,7 @@ func secretsImport(ctx context.Context, a *app, s *storeFlags, f *importFlags, a
 		return err
 	}
 	var docs []secrets.Doc
-	if f.database != "" {
+	if fromOlder {
 		docs, err = f.older(ctx, a, p)
 	} else {
 		docs, err = a.importFile(args[0])
@@ -129,14 +133,13 @@ func moved(docs []secrets.Doc, deployment string) []secrets.Doc {
 	return out
 }
 
-// older reads the older system's table.
+// older reads what the older system holds, decrypted.
 func (f *importFlags) older(ctx context.Context, a *app, p *place) ([]secrets.Doc, error) {
 	o := store.Options{Provider: store.SQL, URL: f.database, Credential: p.options.Credential}
-	database, err := o.Database()
-	if err != nil {
-		return nil, err
+	if f.namespace != "" {
+		o = store.Options{Provider: store.Kubernetes, Namespace: f.namespace, Credential: p.options.Credential, Kubernetes: p.options.Kubernetes}
 	}
-	docs, err := sql.Legacy(ctx, database)
+	docs, err := olderDocs(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +149,8 @@ func (f *importFlags) older(ctx context.Context, a *app, p *place) ([]secrets.Do
 	}
 	defer done()
 	for _, doc := range docs {
-		if doc.Path.Scope != secrets.Secret || open == nil {
+		// In its Secrets every scope is encrypted.
+		if open == nil || doc.Path.Scope != secrets.Secret && f.namespace == "" {
 			continue
 		}
 		for _, name := range namesOf(doc.Values) {
@@ -159,6 +163,22 @@ func (f *importFlags) older(ctx context.Context, a *app, p *place) ([]secrets.Do
 		}
 	}
 	return docs, nil
+}
+
+// olderDocs reads the older system's table, or its Secrets, as they stand there.
+func olderDocs(ctx context.Context, o store.Options) ([]secrets.Doc, error) {
+	if o.Provider == store.Kubernetes {
+		s, err := o.KubernetesStore(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return s.Legacy(ctx)
+	}
+	database, err := o.Database()
+	if err != nil {
+		return nil, err
+	}
+	return sql.Legacy(ctx, database)
 }
 
 // opener gives what decrypts the older system's values; nil where they are plain.
@@ -178,7 +198,9 @@ func (f *importFlags) opener(ctx context.Context, a *app, o store.Options) (open
 		if err != nil {
 			return nil, done, err
 		}
-		transit := client.Transit(vault.TransitKeys{})
+		mount, _ := o.Credential("TRANSIT_MOUNT")
+		name, _ := o.Credential("TRANSIT_KEY")
+		transit := client.Transit(vault.TransitKeys{Mount: mount.Reveal(), Name: name.Reveal()})
 		return func(k secrets.Key, sealed string) ([]byte, error) { return transit.OpenOlder(ctx, k, sealed) }, func() { _ = client.Close() }, nil
 	}
 	return nil, done, fmt.Errorf("--older-encryptor %q: there is no such one\n  hint: plaintext, aes, transit", f.encryptor)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/helm-kai/helm-kai/internal/build"
 	"github.com/helm-kai/helm-kai/internal/secrets"
+	"github.com/helm-kai/helm-kai/internal/secrets/file"
 	"github.com/helm-kai/helm-kai/internal/source"
 	"github.com/helm-kai/helm-kai/internal/store"
 	"github.com/helm-kai/helm-kai/internal/workspace"
@@ -58,7 +59,12 @@ type place struct {
 	dir        string            // of the workspace
 }
 
-func (p *place) close() { _ = p.store.Close() }
+// close closes the store, if it was opened.
+func (p *place) close() {
+	if p.store != nil {
+		_ = p.store.Close()
+	}
+}
 
 // name words the store for messages.
 func (p *place) name(a *app) string {
@@ -207,3 +213,13 @@ func (a *app) prepare(p *place) error {
 
 // inner gives the store below what encrypts.
 func (p *place) inner() secrets.Store { return store.Inner(p.store) }
+
+// closed gives the store with what is encrypted as it stands there, which needs no
+// key.
+func (p *place) closed() secrets.Store {
+	inner := p.inner()
+	if kept, ok := inner.(*file.Store); ok {
+		return kept.Closed()
+	}
+	return inner
+}

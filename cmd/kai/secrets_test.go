@@ -147,7 +147,7 @@ func TestGeneratedOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			states, err := makeMissing(t.Context(), s, wanted, false)
+			states, err := makeMissing(t.Context(), s, wanted, true, false)
 			if err != nil || len(states) != 2 {
 				t.Errorf("%v, %v", states, err)
 			}

@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"os"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -365,50 +362,14 @@ func readNames(ctx context.Context, p *place, pattern secrets.Pattern) (docs []s
 	if err == nil || ctx.Err() != nil {
 		return docs, false, err
 	}
-	if _, ok := p.inner().(*file.Store); ok {
-		if docs, ok := p.fileNames(pattern); ok {
-			return docs, true, nil
-		}
-	}
 	var closed *secrets.SealedError
-	if errors.As(err, &closed) {
-		if docs, below := secrets.Select(ctx, p.inner(), p.deployment, pattern); below == nil {
+	_, inFile := p.inner().(*file.Store)
+	if inFile || errors.As(err, &closed) {
+		if docs, below := secrets.Select(ctx, p.closed(), p.deployment, pattern); below == nil {
 			return docs, true, nil
 		}
 	}
 	return nil, false, err
-}
-
-// fileNames reads what stands in a file without opening it, if the file is well.
-func (p *place) fileNames(pattern secrets.Pattern) ([]secrets.Doc, bool) {
-	data, err := os.ReadFile(p.file())
-	if err != nil || len(data) > maxImport {
-		return nil, false
-	}
-	root, findings := source.ParseYAML(p.options.Path, data)
-	if findings.Err() != nil {
-		return nil, false
-	}
-	entries := secrets.ParseFile(root, []string{"recipients"}, &findings)
-	if findings.Err() != nil {
-		return nil, false
-	}
-	found := map[secrets.Path]secrets.Doc{}
-	for _, e := range entries {
-		path := secrets.Path{Deployment: p.deployment, App: e.App, Scope: e.Scope}
-		if !pattern.Holds(path) || pattern.Name != "" && pattern.Name != e.Name {
-			continue
-		}
-		if found[path].Values == nil {
-			found[path] = secrets.Doc{Path: path, Values: map[string]secrets.Value{}}
-		}
-		v, err := secrets.OfYAML(e.Value)
-		if err != nil {
-			return nil, false
-		}
-		found[path].Values[e.Name] = v
-	}
-	return slices.SortedFunc(maps.Values(found), func(a, b secrets.Doc) int { return strings.Compare(a.Path.String(), b.Path.String()) }), true
 }
 
 // patternOf reads an argument that may be left out.
@@ -473,9 +434,9 @@ func secretsDelete(ctx context.Context, a *app, s *storeFlags, f *deleteFlags, a
 		return err
 	}
 	defer p.close()
-	changes, err := secrets.Remove(ctx, p.inner(), p.deployment, pattern, f.dry)
+	changes, err := secrets.Remove(ctx, p.closed(), p.deployment, pattern, f.dry)
 	if k, one := pattern.Key(p.deployment); err == nil && one && len(changes) == 0 {
-		return noKey(ctx, p.inner(), k)
+		return noKey(ctx, p.closed(), k)
 	}
 	return finish(a, f.output, changes, f.dry, err)
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/helm-kai/helm-kai/internal/build"
 	"github.com/helm-kai/helm-kai/internal/secrets"
+	"github.com/helm-kai/helm-kai/internal/store"
 	"github.com/helm-kai/helm-kai/internal/workspace"
 )
 
@@ -23,7 +25,7 @@ func (a *app) access(dir string, target *workspace.Target, f *clusterFlags) buil
 		f.addFlags(&cobra.Command{}, a)
 	}
 	return build.Access{
-		Dir: dir, Credential: a.credential, Getenv: a.getenv, Pool: &a.stores,
+		Dir: dir, Credential: a.credential, Getenv: a.getenv, Environ: othersEnviron(), Pool: &a.stores,
 		Kubernetes: func(ctx context.Context) (*http.Client, string, string, error) { return f.client(ctx, target) },
 	}
 }
@@ -43,6 +45,12 @@ func (a *app) credential(name string) (secrets.Value, bool) {
 		text = a.ownKeys()
 	}
 	return secrets.New(text), text != ""
+}
+
+// othersEnviron is this process's environment without the settings of kai, in which
+// the programs of references find nothing that is theirs.
+func othersEnviron() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KAI_") })
 }
 
 // vaultsOwn are the variables of Vault's own programs.
@@ -81,11 +89,11 @@ func (a *app) ownKeys() string {
 // namespace. Where the context is bound to a cluster by uid, it is asked for that.
 func (f *clusterFlags) client(ctx context.Context, t *workspace.Target) (*http.Client, string, string, error) {
 	flags, err := f.bind(t)
-	if err != nil {
-		return nil, "", "", err
+	if err == nil {
+		err = f.configured(flags)
 	}
-	if err := f.configured(flags); err != nil {
-		return nil, "", "", err
+	if err != nil {
+		return nil, "", "", store.Setting(err)
 	}
 	if t.Cluster.UID != "" {
 		if _, _, err := f.connect(ctx, t); err != nil {
@@ -94,7 +102,7 @@ func (f *clusterFlags) client(ctx context.Context, t *workspace.Target) (*http.C
 	}
 	config, err := flags.ToRESTConfig()
 	if err != nil {
-		return nil, "", "", err
+		return nil, "", "", store.Setting(err)
 	}
 	config = rest.CopyConfig(config)
 	config.UserAgent = "kai/" + f.app.version

@@ -1,9 +1,10 @@
 //go:build unix
 
 // Bench runs the benchmarks of kai's module, with a Helm to set kai against, and prints what they measured as a table. Those
-// whose names start with Releases are its own: they set kai against Helm, a loop over Helm's SDK and, where $HELMFILE names
-// one, helmfile, on a control plane of their own. Helm is the one that $HELM names, or else the end-to-end tests' own. What
-// is missing is built when it is first wanted.
+// whose names start with Releases or Secrets are its own. Releases set kai against Helm, a loop over Helm's SDK and, where
+// $HELMFILE names one, helmfile, on a control plane of their own; Secrets set kai and kai-run against the clients of stores,
+// with servers of their own. Helm is the one that $HELM names, or else the end-to-end tests' own. What is missing is built
+// when it is first wanted.
 package main
 
 import (
@@ -20,6 +21,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -30,17 +32,18 @@ import (
 func main() {
 	which := flag.String("bench", ".", "benchmarks to run, as go test takes them")
 	root := flag.String("root", "..", "folder of kai's module")
-	times := flag.Int("times", 3, "how often each benchmark of releases is repeated; the short ones more often")
+	times := flag.Int("times", 3, "how often each benchmark of releases and secrets is repeated; the short ones more often")
+	increments := flag.Int("increments", 10_000, "how often two writers together increment a number in each store")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *root, *which, *times, os.Stdout); err != nil {
+	if err := run(ctx, *root, *which, *times, *increments, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, root, which string, times int, out io.Writer) error {
+func run(ctx context.Context, root, which string, times, increments int, out io.Writer) error {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return err
@@ -49,25 +52,45 @@ func run(ctx context.Context, root, which string, times int, out io.Writer) erro
 	if err != nil {
 		return err
 	}
-	helm, err := findHelm(ctx, root)
-	if err != nil {
-		return err
+	helm := ""
+	if !only(which, ofSecrets) {
+		if helm, err = findHelm(ctx, root); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "Helm: %s\n", helm)
 	}
-	fmt.Fprintf(out, "Helm: %s\n", helm)
-	// What can only be the name of a benchmark of releases needs no search in all packages.
-	if !strings.HasPrefix(which, ofReleases) {
+	// What can only be the name of a benchmark of our own needs no search in all packages.
+	if !only(which, ofReleases, ofSecrets) {
 		if err := packages(ctx, root, which, helm, out); err != nil {
 			return err
 		}
 	}
-	if which != "." && !strings.Contains(which, ofReleases) {
-		return nil
+	if which == "." || strings.Contains(which, ofReleases) {
+		if err := releases(ctx, root, match, helm, times, out); err != nil {
+			return err
+		}
 	}
-	return releases(ctx, root, match, helm, times, out)
+	if which == "." || strings.Contains(which, ofSecrets) {
+		return secrets(ctx, root, match, times, increments, out)
+	}
+	return nil
 }
 
-// ofReleases starts the names of the benchmarks of releases.
-const ofReleases = "Releases"
+// only says whether all alternatives of an expression start with one of the words.
+func only(which string, words ...string) bool {
+	for one := range strings.SplitSeq(which, "|") {
+		if !slices.ContainsFunc(words, func(word string) bool { return strings.HasPrefix(one, word) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// What the names of the benchmarks start with that are not of kai's packages.
+const (
+	ofReleases = "Releases"
+	ofSecrets  = "Secrets"
+)
 
 // packages runs the benchmarks of kai's packages.
 func packages(ctx context.Context, root, which, helm string, out io.Writer) error {

@@ -43,7 +43,7 @@ func releases(ctx context.Context, root string, which *regexp.Regexp, helm strin
 	}
 	defer b.close()
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "releases\tby\truns\ttime\tbest\tCPU\ttime, to the first\tCPU, to the first\t")
+	heading(w, "releases")
 	for _, one := range []struct {
 		name  string
 		times int // more than asked for, for what is short
@@ -68,6 +68,11 @@ func releases(ctx context.Context, root string, which *regexp.Regexp, helm strin
 		}
 	}
 	return w.Flush()
+}
+
+// heading is that of the lines that compete prints.
+func heading(w io.Writer, what string) {
+	fmt.Fprintln(w, what+"\tby\truns\ttime\tbest\tCPU\ttime, to the first\tCPU, to the first\t")
 }
 
 // compete sets rivals against each other, in turns, so that a burst of other work hits all of them, and prints a line for
@@ -119,7 +124,7 @@ func newBench(ctx context.Context, root, dir, helm string) (*bench, error) {
 		return nil, err
 	}
 	loop := filepath.Join(dir, "sdkloop")
-	if err := buildLoop(ctx, filepath.Join(root, "e2e", "bench", "sdkloop"), loop); err != nil {
+	if err := build(ctx, filepath.Join(root, "e2e", "bench", "sdkloop"), "build", ".", loop); err != nil {
 		return nil, err
 	}
 	b := &bench{dir: dir}
@@ -140,11 +145,16 @@ func newBench(ctx context.Context, root, dir, helm string) (*bench, error) {
 	return b, nil
 }
 
-func buildLoop(ctx context.Context, folder, path string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, ".")
+// build builds a package of the module in a folder as kai is built, or its tests: what is build, or test.
+func build(ctx context.Context, folder, what, pkg, path string) error {
+	args := []string{what, "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path}
+	if what == "test" {
+		args = append(args, "-c")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Dir, cmd.Env = folder, tools.Env(folder)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build sdkloop: %w\n%s", err, out)
+		return fmt.Errorf("build %s in %s: %w\n%s", pkg, folder, err, out)
 	}
 	return nil
 }

@@ -21,6 +21,8 @@ type Command struct {
 	Log  string   // file that the output is appended to
 	// Owner is who runs it, nil for who runs the tests.
 	Owner *syscall.Credential
+	// Group says that it starts others, which end with it, however it ends.
+	Group bool
 }
 
 // Process is one that runs, or has run.
@@ -39,6 +41,7 @@ func Start(c Command) (*Process, error) {
 	}
 	cmd := exec.Command(c.Args[0], c.Args[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = c.Dir, c.Env, file, file, attributes(c.Owner)
+	cmd.SysProcAttr.Setpgid = c.Group
 	p := &Process{name: filepath.Base(c.Args[0]), cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
@@ -51,10 +54,17 @@ func Start(c Command) (*Process, error) {
 			return
 		}
 		p.err = cmd.Wait()
+		if c.Group {
+			// It is an error where there were no others.
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		}
 		close(p.done)
 	}()
 	return p, <-started
 }
+
+// PID is the process's id, and where it has a group of its own that one's.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 )
 
 // StatusError is an answer of the API server that is no success.
@@ -50,6 +51,9 @@ func (c *Cluster) Delete(ctx context.Context, path string) error {
 func (c *Cluster) KubeconfigFor(namespace string) ([]byte, error) {
 	return c.pki.kubeconfig(c.Server, admin, namespace)
 }
+
+// CA is the path of the authority, in PEM, of the API server's certificate.
+func (c *Cluster) CA() string { return filepath.Join(c.Dir, "pki", "ca.crt") }
 
 func get(ctx context.Context, client *http.Client, url string, into any) error {
 	body, err := send(ctx, client, http.MethodGet, url, nil)

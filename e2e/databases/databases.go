@@ -56,6 +56,7 @@ type Server struct {
 	stop    syscall.Signal
 	owner   *syscall.Credential
 	ready   func(ctx context.Context, s *Server) error
+	client  client
 	process *child.Process
 }
 
@@ -87,6 +88,31 @@ func (s *Server) Kill(ctx context.Context) error {
 		return err
 	}
 	return s.start(ctx)
+}
+
+// client is the program that the server's own package gives its users.
+type client struct {
+	pkg, name string
+	// args give the arguments that lead to a database, "" for none; create is the statement that makes one where there is none.
+	args   func(s *Server, database string) []string
+	create string
+}
+
+// Exec executes statements in a database, which is made where there is none.
+func (s *Server) Exec(ctx context.Context, database, statements string) error {
+	path, err := find(s.client.pkg, []string{"/usr/bin"}, s.client.name)
+	if err != nil {
+		return err
+	}
+	for _, step := range []struct{ database, text string }{{"", strings.ReplaceAll(s.client.create, "NAME", database)}, {database, statements}} {
+		cmd := exec.CommandContext(ctx, path, s.client.args(s, step.database)...)
+		cmd.Dir, cmd.Env, cmd.SysProcAttr = s.dir, append(s.environment(), "MYSQL_PWD="+s.Password), &syscall.SysProcAttr{Credential: s.owner}
+		cmd.Stdin = strings.NewReader(step.text)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", s.client.name, err, out)
+		}
+	}
+	return nil
 }
 
 // ForTest starts a server that ends with a test. Where it is not installed the test is skipped, if it is not required.

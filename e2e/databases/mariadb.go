@@ -24,12 +24,24 @@ func MariaDB(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Name: "MariaDB", Database: "kai", scheme: "mysql", stop: syscall.SIGTERM, ready: greets}
+	s := &Server{Name: "MariaDB", Database: "kai", scheme: "mysql", stop: syscall.SIGTERM, ready: greets, client: mysql}
 	if err := s.prepareMariaDB(ctx, server, install); err != nil {
 		_ = os.RemoveAll(s.dir)
 		return nil, err
 	}
 	return s.launch(ctx)
+}
+
+var mysql = client{
+	pkg: "mariadb-client", name: "mariadb",
+	args: func(s *Server, database string) []string {
+		args := []string{"--no-defaults", "--protocol=tcp", "--host=127.0.0.1", "--port=" + port(s.Addr), "--user=" + s.User, "--ssl-ca=" + s.CA}
+		if database != "" {
+			args = append(args, "--database="+database)
+		}
+		return args
+	},
+	create: "CREATE DATABASE IF NOT EXISTS `NAME`",
 }
 
 func (s *Server) prepareMariaDB(ctx context.Context, server, install string) error {

@@ -3,6 +3,7 @@
 package databases
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -24,7 +25,7 @@ func Postgres(ctx context.Context) (*Server, error) {
 			return nil, err
 		}
 	}
-	s := &Server{Name: "PostgreSQL", Database: "postgres", scheme: "postgres", stop: syscall.SIGINT}
+	s := &Server{Name: "PostgreSQL", Database: "postgres", scheme: "postgres", stop: syscall.SIGINT, client: psql}
 	if err := s.preparePostgres(ctx, server, tools[0]); err != nil {
 		_ = os.RemoveAll(s.dir)
 		return nil, err
@@ -33,6 +34,15 @@ func Postgres(ctx context.Context) (*Server, error) {
 		return s.run(ctx, tools[1], "-q", "-t", "2", "-h", s.dir, "-p", port(s.Addr), "-d", s.Database, "-U", s.User)
 	}
 	return s.launch(ctx)
+}
+
+// psql goes by the socket in the server's folder, where the user needs no password.
+var psql = client{
+	pkg: "postgresql-client", name: "psql",
+	args: func(s *Server, database string) []string {
+		return []string{"-q", "-X", "-v", "ON_ERROR_STOP=1", "-h", s.dir, "-p", port(s.Addr), "-U", s.User, "-d", cmp.Or(database, s.Database)}
+	},
+	create: `SELECT 'CREATE DATABASE "NAME"' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'NAME') \gexec`,
 }
 
 func (s *Server) preparePostgres(ctx context.Context, server, initdb string) error {

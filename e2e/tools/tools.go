@@ -52,6 +52,11 @@ func KubeScore() Tool {
 	return Tool{Name: "kube-score", Package: "github.com/zegl/kube-score/cmd/kube-score", Version: "v1.20.0"}
 }
 
+// Registry keeps OCI artifacts: the registry of the distribution project.
+func Registry() Tool {
+	return Tool{Name: "registry", Package: "github.com/distribution/distribution/v3/cmd/registry", Version: "v3.1.1", LDFlags: "-s -w"}
+}
+
 func (t Tool) String() string { return t.Name + " " + t.Version }
 
 // file is the tool's name in the cache. It changes with everything that a build depends on.
@@ -126,17 +131,26 @@ func (c Cache) Folder(name string, fill func(dir string) error) (string, error) 
 // Kai gives the path of the kai that a checkout makes, built now if its files have changed. The flags are those of
 // scripts/install.sh but for the version, so that the two share Go's cache.
 func (c Cache) Kai(ctx context.Context, checkout string) (string, error) {
+	return c.program(ctx, checkout, "kai")
+}
+
+// KaiRun gives the path of the kai-run that a checkout makes, likewise.
+func (c Cache) KaiRun(ctx context.Context, checkout string) (string, error) {
+	return c.program(ctx, checkout, "kai-run")
+}
+
+func (c Cache) program(ctx context.Context, checkout, name string) (string, error) {
 	unlock, err := c.lock()
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	path := filepath.Join(c.Dir, "kai")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, "./cmd/kai")
+	path := filepath.Join(c.Dir, name)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, "./cmd/"+name)
 	cmd.Dir = checkout
 	cmd.Env = Env(checkout)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build kai: %w\n%s", err, out)
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
 	return path, nil
 }

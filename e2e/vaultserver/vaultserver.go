@@ -161,8 +161,9 @@ func (s *Server) first(ctx context.Context) error {
 func (s *Server) run(ctx context.Context) error {
 	// HOME is where Vault's command looks for settings, and where it leaves a token.
 	// Its database would map 100 GiB of memory at once, which a limit on that refuses.
+	// Its plugins are processes too, which do not see that it was killed.
 	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.Dir, "TMPDIR=" + s.Dir, "VAULT_RAFT_INITIAL_MMAP_SIZE=67108864"}
-	process, err := child.Start(child.Command{Args: []string{filepath.Join(s.binaries, "vault"), "server", "-config=" + filepath.Join(s.Dir, "config.hcl")}, Dir: s.Dir, Env: env, Log: s.log()})
+	process, err := child.Start(child.Command{Args: []string{filepath.Join(s.binaries, "vault"), "server", "-config=" + filepath.Join(s.Dir, "config.hcl")}, Dir: s.Dir, Env: env, Log: s.log(), Group: true})
 	if err != nil {
 		return err
 	}

@@ -5,9 +5,13 @@ package vaultserver
 import (
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/helm-kai/helm-kai/e2e/tools"
 )
@@ -20,6 +24,7 @@ func TestServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	var address string
+	var last int
 	t.Run("up", func(t *testing.T) {
 		s := ForTest(t, tools.CheckoutCache(checkout), checkout)
 		address = strings.TrimPrefix(s.Addr, "http://")
@@ -42,9 +47,16 @@ func TestServer(t *testing.T) {
 		if err := s.Open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		// The plugin runs, and ends with the server that started it.
+		call(http.MethodGet, "auth/kubernetes/config", nil)
+		if all := members(t, s.process.PID()); runtime.GOOS == "linux" && len(all) < 2 {
+			t.Errorf("the plugin does not run beside %v", all)
+		}
+		group := s.process.PID()
 		if err := s.Kill(); err != nil {
 			t.Fatal(err)
 		}
+		gone(t, group)
 		if err := s.Resume(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -57,9 +69,49 @@ func TestServer(t *testing.T) {
 		if err := s.Call(t.Context(), http.MethodGet, "secret/data/a", nil, &answer); err != nil || answer.Data.Data["b"] != "c" {
 			t.Errorf("after it was killed: %v, %v", answer, err)
 		}
+		call(http.MethodGet, "auth/kubernetes/config", nil)
+		last = s.process.PID()
 	})
+	gone(t, last)
 	if conn, err := net.Dial("tcp", address); err == nil {
 		_ = conn.Close()
 		t.Error("it is still there")
+	}
+}
+
+// members gives the processes of a group that run, where the system has a folder of them.
+func members(t *testing.T, group int) []string {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		// PID (NAME) STATE PARENT GROUP …
+		_, rest, _ := strings.Cut(string(data), ") ")
+		if fields := strings.Fields(rest); len(fields) > 2 && fields[0] != "Z" && fields[2] == strconv.Itoa(group) {
+			out = append(out, string(data[:len(data)-len(rest)]))
+		}
+	}
+	return out
+}
+
+// gone holds that nobody of a group runs any more.
+func gone(t *testing.T, group int) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		left := members(t, group)
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Errorf("left are %v", left)
+			return
+		}
 	}
 }

@@ -147,6 +147,32 @@ hence the order: first the names it gives, then the others sorted. */ -}}
 {{- $friend.existingSecret | default $friend.name | default (printf "%s-%s-credentials" (include "kai.name" .root) .friend) -}}
 {{- end -}}
 
+{{- /* Notes the Secrets of the chart's own, by where its values speak of them: (dict "root" $ "into" MAP). One that is
+external is made by an operator: its values say where it is kept, and give no values for it. */ -}}
+{{- define "kai.ownSecrets" -}}
+{{- $root := .root -}}
+{{- $into := .into -}}
+{{- $secrets := .root.Values.secrets | default dict -}}
+{{- if not $secrets.existingSecret -}}
+{{- $_ := set $into "secrets" (dict "name" (include "kai.secretName" .root) "type" "Opaque" "keys" $secrets.keys "of" $secrets) -}}
+{{- end -}}
+{{- range $name, $friend := $secrets.friends -}}
+{{- if and $friend $friend.create (not $friend.existingSecret) -}}
+{{- $secretName := include "kai.credentialName" (dict "root" $root "friend" $name) -}}
+{{- $_ := set $into (printf "secrets.friends.%s" $name) (dict "name" $secretName "type" "Opaque" "keys" $friend.keys "of" $friend) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $tls := $secrets.tls -}}
+{{- if and $tls (not $tls.existingSecret) -}}
+{{- $_ := set $into (printf "secrets.tls.%s" $name) (dict "name" $tls.name "type" "kubernetes.io/tls" "keys" (list "tls.crt" "tls.key") "of" $tls) -}}
+{{- end -}}
+{{- end -}}
+{{- range $into -}}
+{{- $_ := set . "values" .of.values -}}
+{{- $_ := set . "external" (and $secrets.external .of.remote (not .of.values) | empty | not) -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* The name under which the cluster knows a TLS Secret: (dict "root" $ "name" NAME). */ -}}
 {{- define "kai.tlsSecretName" -}}
 {{- $name := .name -}}

@@ -309,6 +309,7 @@ func (r *run) service(s *service, o Options) (*Release, source.Findings) {
 		return nil, findings
 	}
 	in.Resolved = resolved
+	in.Delivery = r.delivery(release.App, release.Apps)
 	result, more := generator.Generate(in)
 	findings = append(findings, more...)
 	if result == nil {

@@ -184,37 +184,30 @@ type slot struct {
 
 func (s slot) String() string { return strings.Join(s.path, ".") }
 
-// slots lists what secrets a release's chart is to be given.
+// slots lists what secrets a release's chart is to be given: none of what an
+// operator reads by itself.
 func slots(r Release, values map[string]any) []slot {
+	return slotsOf(r, values, func(s generator.Secret) bool { return (s.Created || s.Written) && !s.External })
+}
+
+// slotsOf lists the slots of some Secrets.
+func slotsOf(r Release, values map[string]any, wanted func(generator.Secret) bool) []slot {
 	var out []slot
 	for _, s := range r.Secrets {
-		if !s.Created && !s.Written {
+		if !wanted(s) {
 			continue
 		}
-		path, app := placeOf(s), r.App
-		if own := r.Apps[s.Of]; s.Role == generator.RoleFriend && own != "" {
-			app = own
-		}
+		path := placeOf(s)
 		if existing, _ := at(values, append(slices.Clone(path), "existingSecret")...).(string); existing != "" && !s.Written {
 			continue
 		}
 		for _, k := range s.Keys {
-			for _, name := range namesOf(s, k) {
+			for _, name := range generator.Names(s.Role, k) {
 				place := append(slices.Clone(path), "values", name)
 				if at(values, place...) != nil {
 					continue
 				}
-				ref := secrets.Ref{App: app, Scope: k.Reference.Get("scope").Str(), Name: k.Reference.Get("secret").Str()}
-				if own := k.Reference.Get("app").Str(); own != "" {
-					ref.App = own
-				}
-				switch {
-				case s.Role != generator.RoleTLS:
-				case refs.Is(ref.Name):
-					ref.Name = tlsReference(ref.Name, name)
-				default:
-					ref.Name += "." + strings.TrimPrefix(name, "tls.")
-				}
+				ref := refOf(r.App, r.Apps, s.Role, s.Of, k.Reference, name)
 				out = append(out, slot{path: place, secret: s.Name, key: name, reference: k.Reference, ref: ref})
 			}
 		}
@@ -277,11 +270,11 @@ func (o DesireOptions) secrets(ctx context.Context, releases []Release) ([][]fil
 				out[i] = append(out[i], filled{s, secrets.New(Placeholder)})
 				continue
 			}
-			hint := fmt.Sprintf("give %s.%s a value in the store (deployment %s), or name a Secret that has it: --set %s.existingSecret=NAME", s.ref, "", o.Deployment, strings.Join(s.path[:len(s.path)-2], "."))
-			hint = strings.Replace(hint, s.ref.String()+".", s.ref.String(), 1)
-			if o.Store == nil {
-				hint = fmt.Sprintf("name a store in the workspace's context (secrets: {provider: file, path: …}), or a Secret that has it: --set %s.existingSecret=NAME", strings.Join(s.path[:len(s.path)-2], "."))
+			give := fmt.Sprintf("helm kai secrets set -c %s %s", r.Context, s.ref)
+			if s.reference.Has("generate") {
+				give = fmt.Sprintf("helm kai secrets generate -c %s makes it", r.Context)
 			}
+			hint := fmt.Sprintf("%s; or name a Secret that has it: --set %s.existingSecret=NAME", give, strings.Join(s.path[:len(s.path)-2], "."))
 			findings.Add("missing-secret", s.reference.OriginOrNone(), r.Name, hint, "the secret %s has no value, which the Secret %s wants", s.ref, s.secret)
 		}
 	}

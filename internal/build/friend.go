@@ -12,6 +12,7 @@ import (
 	"github.com/helm-kai/helm-kai/internal/descriptor"
 	"github.com/helm-kai/helm-kai/internal/render"
 	"github.com/helm-kai/helm-kai/internal/source"
+	"github.com/helm-kai/helm-kai/internal/workspace"
 )
 
 // friend is what one use of a friend means for its consumer.
@@ -135,7 +136,8 @@ func (r *run) given(use descriptor.FriendUse, env *source.Value, path string, na
 
 // definition is a library friend with all changes laid over it.
 type definition struct {
-	file   *descriptor.Friend // where its relative paths start
+	file   *descriptor.Friend // that its chart's files are relative to
+	mounts *descriptor.Friend // that its mounts are of; nil is the consumer
 	fields *source.Value
 	values []*source.Value // the layers of fields' values, lowest first
 }
@@ -196,10 +198,75 @@ func (r *run) define(use descriptor.FriendUse, lineage []string) (*definition, s
 			if layer.Has("chart") || d.file == nil {
 				d.file = chain[i]
 			}
+			if layer.Has("mounts") {
+				d.mounts = chain[i]
+			}
 		}
 	}
+	if use.Changes.Has("mounts") {
+		d.mounts = nil
+	}
 	d.lay(use.Changes)
+	if d.fields.Get("chart").Has("flavor") {
+		d.move(r.w)
+	}
 	return d, findings
+}
+
+// move makes the paths in all layers of the values relative to one folder, from
+// where its chart's files are read. The library brings no files, so what is made
+// of it reads the workspace's.
+func (d *definition) move(w *workspace.Workspace) {
+	to := path.Dir(d.file.File)
+	if w.IsLibrary(d.file) {
+		of := *d.file
+		of.FS = w.FS
+		d.file = &of
+	}
+	for i, layer := range d.values {
+		d.values[i] = moved(layer, to)
+	}
+	if values := d.fields.Get("values"); values != nil {
+		d.fields.Set("values", moved(values, to))
+	}
+}
+
+// moved gives fields of a context whose paths, each relative to the file that it
+// stands in, are relative to a folder.
+func moved(v *source.Value, to string) *source.Value {
+	if v == nil || v.Kind != source.Map && v.Kind != source.List {
+		return v
+	}
+	out := v.Shallow()
+	for i, item := range v.Items {
+		out.Items[i] = moved(item, to)
+	}
+	for i, f := range v.Fields {
+		switch strings.TrimSuffix(f.Key, "+") {
+		case "mounts", "initContainers", "sidecars", "command":
+			out.Fields[i].Value = moved(f.Value, to)
+		case "files", "objects":
+			list := f.Value.Shallow()
+			for j, item := range f.Value.ItemsOrNone() {
+				list.Items[j] = movedPath(item, to)
+			}
+			out.Fields[i].Value = list
+		case "file", "fileName":
+			out.Fields[i].Value = movedPath(f.Value, to)
+		}
+	}
+	return out
+}
+
+func movedPath(v *source.Value, to string) *source.Value {
+	if !v.IsScalar() {
+		return moved(v, to)
+	}
+	from := path.Dir(v.Origin.File)
+	if from == to || v.Str() == "" || strings.HasPrefix(v.Str(), "/") {
+		return v
+	}
+	return source.NewString(v.Origin, relative(to, path.Join(from, v.Str())))
 }
 
 // libraryFriend makes a friend of a friend's file.
@@ -385,17 +452,11 @@ func (r *run) mounts(s *service, d *definition, where string, findings *source.F
 		if files == nil {
 			continue
 		}
-		if r.w.IsLibrary(d.file) {
+		if d.mounts != nil && r.w.IsLibrary(d.mounts) {
 			findings.Add("unsupported", files.Origin, where+".mounts", "copy the friend into the workspace's folder of friends", "a friend of the library cannot bring files")
 			continue
 		}
-		moved := files.Shallow()
-		for j, file := range files.Items {
-			moved.Items[j] = source.NewString(file.Origin, relative(s.Dir(), path.Join(path.Dir(list.Origin.File), file.Str())))
-		}
-		changed := m.Shallow()
-		changed.Set("files", moved)
-		out.Items[i] = changed
+		out.Items[i] = moved(m, s.Dir())
 	}
 	return out
 }
@@ -476,20 +537,24 @@ func (r *run) shared(o Options) ([]*Release, source.Findings) {
 		if sub == nil || o.Select != nil && !o.Select(release.Labels) {
 			continue
 		}
-		release.Chart, release.Secrets = sub.Chart, d.secrets()
+		release.Chart, release.Secrets = sub.Chart, d.secrets(r.target.Secrets.Delivery == workspace.DeliverExternal)
 		if sub.Foreign {
-			release.Chart = generator.Wrap(r.input(name, "", ""), *sub)
+			in := r.input(name, "", "")
+			in.Secret, in.SecretKeys, in.Delivery = d.secret, d.keys, r.delivery(name, nil)
+			in.Delivery.Runtime = nil // its consumers read its Secret
+			release.Chart, more = generator.Wrap(in, *sub)
+			findings = append(findings, more...)
 		}
 		out = append(out, release)
 	}
 	return out, findings
 }
 
-func (d *dependency) secrets() []generator.Secret {
+func (d *dependency) secrets(external bool) []generator.Secret {
 	if len(d.keys) == 0 {
 		return nil
 	}
-	return []generator.Secret{{Name: d.secret, Keys: d.keys, Created: true}}
+	return []generator.Secret{{Name: d.secret, Keys: d.keys, Created: true, External: external}}
 }
 
 // install makes the chart of a friend.
@@ -505,6 +570,8 @@ func (r *run) install(d *dependency) (*generator.Subchart, source.Findings) {
 		in.Guarded = true
 		in.Resolved = resolved
 		in.Secret, in.SecretGiven, in.SecretKeys = d.secret, d.given, d.keys
+		in.Delivery = r.delivery(d.release, nil)
+		in.Delivery.Runtime = nil // its pods and those of its consumers read one Secret
 		result, more := generator.Generate(in)
 		if findings = append(findings, more...); result == nil {
 			return nil, findings

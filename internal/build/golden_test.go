@@ -21,8 +21,9 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // a change of a flavor shows its effect as a diff of these files.
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	for _, example := range []string{"hello", "podinfo", "sock-shop"} {
-		w, findings := workspace.Open(os.DirFS(filepath.Join("../../testdata", example)))
+	for _, dir := range []string{"../../testdata/hello", "../../testdata/podinfo", "../../testdata/sock-shop", "../../testdata/friends", "testdata/external"} {
+		example := filepath.Base(dir)
+		w, findings := workspace.Open(os.DirFS(filepath.FromSlash(dir)))
 		if findings.Err() != nil {
 			t.Fatal(findings)
 		}

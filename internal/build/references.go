@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -40,8 +41,20 @@ func References(target *workspace.Target, access Access) *refs.Resolver {
 	}
 	if access.Dir != "" {
 		open.File = refs.FileIn(access.Dir)
+		open.Exec = listed(target.Secrets.Exec, refs.Command(access.Dir, access.Environ))
 	}
 	return refs.New(open)
+}
+
+// listed gives what executes commands, but only the programs of a list, by the word
+// that a reference begins with: a name is looked up in PATH, a path taken as it is.
+func listed(programs []string, execute func(context.Context, []string) (secrets.Value, error)) func(context.Context, []string) (secrets.Value, error) {
+	return func(ctx context.Context, argv []string) (secrets.Value, error) {
+		if !slices.Contains(programs, argv[0]) {
+			return secrets.Value{}, fmt.Errorf("the context does not list the program %.80q\n  hint: secrets: {exec: [%.80[1]s]} in the workspace's context lets whoever writes a descriptor run it, with any arguments", argv[0])
+		}
+		return execute(ctx, argv)
+	}
 }
 
 // vaultReader is a connection to Vault.

@@ -31,7 +31,8 @@ func Render(ctx context.Context, r Release, o render.Options) (*render.Result, e
 }
 
 // withPlaceholders adds a placeholder for every key of the Secrets that the
-// chart makes, but where the user names an existing Secret or gives the value.
+// chart makes, but where the user names an existing Secret or gives the value. A
+// Secret that an operator makes gets none.
 func withPlaceholders(r Release, values map[string]any) map[string]any {
 	if len(r.Secrets) == 0 {
 		return values
@@ -41,7 +42,7 @@ func withPlaceholders(r Release, values map[string]any) map[string]any {
 		out = map[string]any{}
 	}
 	for _, s := range r.Secrets {
-		if !s.Created && !s.Written {
+		if s.External || !s.Created && !s.Written {
 			continue
 		}
 		place := out
@@ -53,7 +54,7 @@ func withPlaceholders(r Release, values map[string]any) map[string]any {
 		}
 		given := child(place, "values")
 		for _, k := range s.Keys {
-			for _, key := range namesOf(s, k) {
+			for _, key := range generator.Names(s.Role, k) {
 				if _, ok := given[key]; !ok {
 					given[key] = Placeholder
 				}
@@ -72,14 +73,6 @@ func placeOf(s generator.Secret) []string {
 		return []string{"secrets", "tls", s.Of}
 	}
 	return []string{"secrets"}
-}
-
-// namesOf gives what a key is called in a Secret: a certificate is two.
-func namesOf(s generator.Secret, k generator.SecretKey) []string {
-	if s.Role == generator.RoleTLS {
-		return []string{"tls.crt", "tls.key"}
-	}
-	return []string{k.Key}
 }
 
 // child gives the map under a key as one that may be changed, and makes it where

@@ -24,6 +24,9 @@ type Access struct {
 	Kubernetes func(context.Context) (client *http.Client, base, namespace string, err error)
 	// Getenv gives variables to references; nil gives none.
 	Getenv func(string) string
+	// Environ is what the programs of references have for environment; nil is all
+	// that this process has.
+	Environ []string
 	// Pool holds what the run opens.
 	Pool *store.Pool
 }

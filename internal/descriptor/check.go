@@ -273,10 +273,13 @@ func compileKeywords(keywords map[string]any) (*jsonschema.Schema, error) {
 	}
 	compiler := jsonschema.NewCompiler()
 	compiler.Draft = jsonschema.Draft2020
-	if err := compiler.AddResource("field.json", bytes.NewReader(data)); err != nil {
+	// An address of its own: a relative one would be taken for a file of the folder
+	// that the process is in, whose name may hold anything.
+	const url = "kai:///field.json"
+	if err := compiler.AddResource(url, bytes.NewReader(data)); err != nil {
 		return nil, err
 	}
-	return compiler.Compile("field.json")
+	return compiler.Compile(url)
 }
 
 func (f *Field) keywordMap() map[string]any {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 )
 
 // local are the variables that point git to a repository, as `git rev-parse
@@ -33,14 +34,25 @@ func environment(environ []string) []string {
 
 // repository runs git in a folder.
 type repository struct {
-	dir     string
-	environ []string
+	dir      string
+	environ  []string
+	detached bool // without a terminal, and ended with all that it started
+}
+
+// apart gives the repository for commands that use the network.
+func (r repository) apart() repository {
+	r.detached = true
+	return r
 }
 
 // command gives a git process that ends with ctx.
 func (r repository) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir, cmd.Env = r.dir, r.environ
+	if r.detached {
+		setApart(cmd)
+		cmd.WaitDelay = time.Second
+	}
 	return cmd
 }
 

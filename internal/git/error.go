@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // Error says what could not be read of a repository, and the way out.
@@ -12,6 +13,8 @@ type Error struct {
 	Hint    string
 	// Cause is what git or the system said, or nil.
 	Cause error
+	// Reason is given by a repository elsewhere.
+	Reason Reason
 }
 
 // Error gives the message and, on a line of its own, the hint.
@@ -32,7 +35,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 var userinfo = regexp.MustCompile(`://[^/@\s]+@`)
 
 // said gives what git wrote to stderr as one line, without the credentials that
-// a remote's address may carry.
+// a remote's address may carry, nor what a server would do to a terminal.
 func said(stderr []byte) string {
 	var lines []string
 	for line := range strings.Lines(string(stderr)) {
@@ -40,7 +43,13 @@ func said(stderr []byte) string {
 			lines = append(lines, strings.TrimPrefix(line, "fatal: "))
 		}
 	}
-	return userinfo.ReplaceAllString(strings.Join(lines, "; "), "://")
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, strings.Join(lines, "; "))
+	return userinfo.ReplaceAllString(text, "://")
 }
 
 // near gives the names that are likely meant by one that is not there: those

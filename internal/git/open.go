@@ -3,7 +3,8 @@
 // format that repositories have.
 //
 // A revision is listed once. Files are read when they are asked for, all through
-// one process. Nothing is written, and nothing is asked of the user.
+// one process. Nothing is written, and nothing is asked of the user. Of a
+// repository elsewhere, Remote fetches one revision into a folder of the caller's.
 package git
 
 import (
@@ -66,7 +67,7 @@ func Open(ctx context.Context, dir, revision string, environ ...string) (*Tree, 
 	if err != nil {
 		return nil, err
 	}
-	t := &Tree{Commit: commit, Revision: revision, Prefix: prefix, root: root}
+	t := &Tree{Commit: commit, Revision: revision, Prefix: prefix, Ignored: root.ignored, root: root}
 	t.blobs.ctx, t.blobs.repository = ctx, r
 	return t, nil
 }
@@ -210,8 +211,8 @@ func (n *node) fill(out io.Reader) error {
 		}
 		// A tree may hold names that are none in a file system of Go: not UTF-8,
 		// or made by hand to lead elsewhere. Nothing can ask for them.
-		if fs.ValidPath(string(name)) && string(name) != "." {
-			n.add(string(name), words[0], words[2])
+		if !fs.ValidPath(string(name)) || string(name) == "." || !n.add(string(name), words[0], words[2]) {
+			n.ignored = append(n.ignored, string(name))
 		}
 	}
 }

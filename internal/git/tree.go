@@ -23,6 +23,9 @@ type Tree struct {
 	Commit   string // the commit's full name
 	Revision string // as it was asked for
 	Prefix   string // the folder's path in the repository, "" for its root
+	// Ignored are paths that no file system of Go can have, or that are there
+	// twice. They are left out.
+	Ignored []string
 
 	root  *node
 	blobs blobs
@@ -60,7 +63,8 @@ type node struct {
 	object   string // of a file or a link
 	entries  map[string]*node
 	sorted   []*node
-	external bool // a submodule
+	external bool     // a submodule
+	ignored  []string // below the root alone
 
 	mu     sync.Mutex
 	target string // of a link that was read
@@ -71,23 +75,25 @@ func newDir(name string) *node {
 }
 
 // add puts a file into the tree, with the folders on its way. Where a damaged
-// tree gives a file and a folder one name, the first stays.
-func (n *node) add(name, mode, object string) {
+// tree gives two files, or a file and a folder, one name, the first stays, and it
+// says so.
+func (n *node) add(name, mode, object string) bool {
 	for {
 		first, rest, more := strings.Cut(name, "/")
 		child := n.entries[first]
 		if !more {
-			if child == nil {
-				n.entries[first] = newNode(first, mode, object)
+			if child != nil {
+				return false
 			}
-			return
+			n.entries[first] = newNode(first, mode, object)
+			return true
 		}
 		if child == nil {
 			child = newDir(first)
 			n.entries[first] = child
 		}
 		if child.entries == nil {
-			return
+			return false
 		}
 		n, name = child, rest
 	}

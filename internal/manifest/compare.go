@@ -227,7 +227,7 @@ func (w *walker) lists(b, a any, parent, name string, t *taint, hide bool) (any,
 	for _, s := range slots {
 		bv, av := item(bl, s.b), item(al, s.a)
 		below := w.below(t, s, pairs, bv, av)
-		shown := s.label
+		shown := w.label(s.label)
 		if w.keys && pairs.keys != nil || below != nil && below.key {
 			shown = Masked
 		}
@@ -405,6 +405,25 @@ func isWord(key string) bool {
 		}
 	}
 	return key != ""
+}
+
+// label masks what a label of an item quotes, as it was before: between quotes the
+// lines of a text stand in one, where no search finds a secret of several.
+func (w *walker) label(text string) string {
+	from := strings.IndexByte(text, '"')
+	if from < 0 || !w.mask.searches() {
+		return text
+	}
+	quoted, err := strconv.QuotedPrefix(text[from:])
+	if err != nil {
+		return text
+	}
+	rest := w.label(text[from+len(quoted):])
+	plain, err := strconv.Unquote(quoted)
+	if masked := w.mask.Text(plain); err == nil && masked != plain {
+		quoted = strconv.Quote(masked)
+	}
+	return text[:from] + quoted + rest
 }
 
 func (w *walker) enterItem(label string) int {

@@ -2,7 +2,9 @@ package manifest
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // State is how a live object is.
@@ -75,6 +77,7 @@ var rules = map[string]func(live) Health{
 	"gateway.networking.k8s.io/TCPRoute":            judgeRoute,
 	"gateway.networking.k8s.io/UDPRoute":            judgeRoute,
 	"gateway.networking.k8s.io/ReferenceGrant":      func(live) Health { return ready("Exists", "") },
+	"external-secrets.io/ExternalSecret":            judgeExternalSecret,
 }
 
 // builtin says whether a group is one of Kubernetes' own: others have a domain
@@ -485,6 +488,26 @@ func judgeRoute(o live) Health {
 		}
 	}
 	return ready("Accepted", "")
+}
+
+// judgeExternalSecret wants the operator to have read the store for the object as
+// it is now. Its status begins with the generation that it has seen; one that it
+// reads only once, it does not look at again.
+func judgeExternalSecret(o live) Health {
+	seen, _, _ := strings.Cut(o.text("status", "syncedResourceVersion"), "-")
+	once := false
+	if interval, err := time.ParseDuration(o.text("spec", "refreshInterval")); err == nil {
+		once = interval == 0
+	}
+	generation := o.number(0, "metadata", "generation")
+	if n, err := strconv.ParseInt(seen, 10, 64); err == nil && n < generation && !once {
+		return progressing("NotObserved", "its operator has not read the store for generation %d yet", generation)
+	}
+	if h, ok := o.holds(o, "Ready"); !ok {
+		return h
+	}
+	_, reason, message := o.condition("Ready")
+	return ready(orElse(reason, "Ready"), "%s", message)
 }
 
 // judgeCustom judges a custom resource by the conventions that most controllers

@@ -54,6 +54,12 @@ func TestJudge(t *testing.T) {
 		{"job, suspended", "batch/v1 Job\nspec: {suspend: true}", Progressing, "Suspended", ""},
 		{"cron job", "batch/v1 CronJob\nspec: {schedule: '* * * * *'}", Ready, "Exists", ""},
 
+		{"external secret, new", "external-secrets.io/v1 ExternalSecret\nmetadata: {generation: 1}\nspec: {refreshInterval: 1h}", Progressing, "NotReady", "no controller"},
+		{"external secret, not readable", "external-secrets.io/v1 ExternalSecret\nmetadata: {generation: 1}\nstatus: {conditions: [{type: Ready, status: 'False', reason: SecretSyncedError, message: could not get secret data}]}", Progressing, "SecretSyncedError", "could not get"},
+		{"external secret, ready", "external-secrets.io/v1 ExternalSecret\nmetadata: {generation: 2}\nstatus: {syncedResourceVersion: 2-ab12, conditions: [{type: Ready, status: 'True', reason: SecretSynced}]}", Ready, "SecretSynced", ""},
+		{"external secret, changed", "external-secrets.io/v1 ExternalSecret\nmetadata: {generation: 2}\nspec: {refreshInterval: 1h}\nstatus: {syncedResourceVersion: 1-ab12, conditions: [{type: Ready, status: 'True', reason: SecretSynced}]}", Progressing, "NotObserved", "generation 2"},
+		{"external secret, changed, read once", "external-secrets.io/v1 ExternalSecret\nmetadata: {generation: 2}\nspec: {refreshInterval: 0s}\nstatus: {syncedResourceVersion: 1-ab12, conditions: [{type: Ready, status: 'True', reason: SecretSynced}]}", Ready, "SecretSynced", ""},
+
 		{"pod, new", "v1 Pod\nspec: {}", Unknown, "NoStatus", ""},
 		{"pod, ready", "v1 Pod\nstatus: {phase: Running, conditions: [{type: Ready, status: 'True'}]}", Ready, "Ready", ""},
 		{"pod, succeeded", "v1 Pod\nstatus: {phase: Succeeded, conditions: [{type: Ready, status: 'False', reason: PodCompleted}]}", Ready, "Succeeded", ""},

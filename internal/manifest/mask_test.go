@@ -123,6 +123,126 @@ func TestCompareMasks(t *testing.T) {
 	}
 }
 
+// everyKind are objects of all the kinds that charts make, and of kinds that kai
+// does not know. TEXT is where a text goes in that a secret was put into.
+var everyKind = map[string]string{
+	"v1 ConfigMap":                                     "data: {TEXT: x, a: TEXT, b: TEXT}\nbinaryData: {c: TEXT}",
+	"v1 Secret":                                        "type: Opaque\nmetadata: {annotations: {a: TEXT}, labels: {TEXT: a}}\ndata: {a: TEXT}\nstringData: {b: TEXT}",
+	"v1 Pod":                                           "spec: {containers: [{name: a, image: TEXT, args: [a, TEXT], command: [sh, -c, TEXT], env: [{name: TEXT, value: TEXT}]}]}",
+	"v1 Service":                                       "metadata: {annotations: {a: TEXT}}\nspec: {externalName: TEXT, selector: {a: TEXT}, ports: [{name: TEXT, port: 80}]}",
+	"v1 ServiceAccount":                                "metadata: {annotations: {a: TEXT}}\nimagePullSecrets: [{name: TEXT}]",
+	"v1 PersistentVolumeClaim":                         "spec: {storageClassName: TEXT, resources: {requests: {storage: TEXT}}}",
+	"apps/v1 Deployment":                               "spec: {template: {metadata: {annotations: {checksum/a: TEXT}}, spec: {containers: [{name: a, env: [{name: A, value: TEXT}], livenessProbe: {httpGet: {path: TEXT, httpHeaders: [{name: Authorization, value: TEXT}]}}, lifecycle: {preStop: {exec: {command: [TEXT]}}}}]}}}",
+	"apps/v1 StatefulSet":                              "spec: {serviceName: TEXT, volumeClaimTemplates: [{metadata: {name: TEXT}}], template: {spec: {initContainers: [{name: TEXT, args: [TEXT]}]}}}",
+	"apps/v1 DaemonSet":                                "spec: {template: {spec: {volumes: [{name: a, csi: {driver: a, volumeAttributes: {a: TEXT}}}]}}}",
+	"batch/v1 Job":                                     "metadata: {annotations: {helm.sh/hook: TEXT}}\nspec: {template: {spec: {containers: [{name: a, args: [TEXT]}]}}}",
+	"batch/v1 CronJob":                                 "spec: {schedule: TEXT, jobTemplate: {spec: {template: {spec: {containers: [{name: a, env: [{name: A, value: TEXT}]}]}}}}}",
+	"autoscaling/v2 HorizontalPodAutoscaler":           "spec: {metrics: [{type: External, external: {metric: {name: TEXT, selector: {matchLabels: {a: TEXT}}}}}]}",
+	"policy/v1 PodDisruptionBudget":                    "spec: {selector: {matchLabels: {a: TEXT}}, minAvailable: TEXT}",
+	"networking.k8s.io/v1 NetworkPolicy":               "spec: {podSelector: {matchLabels: {TEXT: a}}, egress: [{to: [{ipBlock: {cidr: TEXT}}]}]}",
+	"networking.k8s.io/v1 Ingress":                     "metadata: {annotations: {nginx.ingress.kubernetes.io/configuration-snippet: TEXT}}\nspec: {rules: [{host: TEXT, http: {paths: [{path: TEXT}]}}], tls: [{hosts: [TEXT], secretName: TEXT}]}",
+	"gateway.networking.k8s.io/v1 HTTPRoute":           "spec: {rules: [{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: a, value: TEXT}]}}]}]}",
+	"rbac.authorization.k8s.io/v1 Role":                "rules: [{resources: [TEXT], resourceNames: [TEXT], verbs: [TEXT]}]",
+	"apiextensions.k8s.io/v1 CustomResourceDefinition": "spec: {versions: [{name: v1, schema: {openAPIV3Schema: {description: TEXT, default: TEXT}}}]}",
+	"admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration": "webhooks: [{name: a, clientConfig: {url: TEXT, caBundle: TEXT}}]",
+	"external-secrets.io/v1 ExternalSecret":                          "spec: {target: {template: {data: {a: TEXT}}}, data: [{secretKey: TEXT, remoteRef: {key: TEXT}}]}",
+	"example.com/v1 Secret":                                          "data: {a: TEXT}\nspec: [[TEXT], {TEXT: [TEXT]}]",
+	"example.com/v1 Anything":                                        "a: {b: {c: {d: [{e: [TEXT, 1, null, true]}]}}}",
+}
+
+// everyForm is how a template may write a secret into a text.
+var everyForm = map[string]func(string) string{
+	"raw":    func(s string) string { return s },
+	"base64": func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
+	"base64 twice": func(s string) string {
+		return base64.StdEncoding.EncodeToString([]byte(base64.StdEncoding.EncodeToString([]byte(s))))
+	},
+	"base64 of a URL": func(s string) string {
+		return base64.StdEncoding.EncodeToString([]byte("https://u:" + url.QueryEscape(s) + "@h/"))
+	},
+	"quoted": func(s string) string { return fmt.Sprintf("%q", s) },
+	"JSON":   func(s string) string { return string(must(json.Marshal(map[string]string{"p": s}))) },
+	"JSON in base64": func(s string) string {
+		return base64.StdEncoding.EncodeToString(must(json.Marshal(map[string]string{"p": s})))
+	},
+	"URL": func(s string) string {
+		return (&url.URL{Scheme: "amqp", User: url.UserPassword("u", s), Host: "h:1", Path: "/v"}).String()
+	},
+	"query":  func(s string) string { return "https://h/?" + url.Values{"p": {s}}.Encode() },
+	"within": func(s string) string { return "before " + s + " after" },
+	"indent": func(s string) string { return "a:\n    p: |\n      " + strings.ReplaceAll(s, "\n", "\n      ") + "\n" },
+	"shell":  func(s string) string { return "p='" + strings.ReplaceAll(s, "'", `'\''`) + "'" },
+	"an INI": func(s string) string { return "[a]\r\np = " + strings.ReplaceAll(s, "\n", "\r\n") + "\r\n" },
+}
+
+func must(data []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+// TestEveryKind puts secrets into all places of objects of every kind, in every
+// form: no difference shows one, and that one has changed is seen.
+func TestEveryKind(t *testing.T) {
+	t.Parallel()
+	texts := map[string][2]string{
+		"a password": {canary, strings.ReplaceAll(canary, "canary", "before")},
+		"lines":      {"-----BEGIN CANARY-----\nY2FuYXJ5\nYWFhYWFh\n-----END CANARY-----\n", "-----BEGIN BEFORE-----\nYmVmb3Jl\nYWFhYWFh\n-----END BEFORE-----\n"},
+	}
+	// Of each form only what no other text has is looked for.
+	parts := []string{"canary", "CANARY", "Y2FuYXJ5", "before-p4", "BEFORE", "YmVmb3Jl", "p4ss"}
+	for kind, body := range everyKind {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			version, name, _ := strings.Cut(kind, " ")
+			ref := Ref{version, name, "shop", "carts"}
+			for what, pair := range texts {
+				m := NewMask(pair[:])
+				for form, write := range everyForm {
+					after := filled(readFields(t, body), write(pair[0])).(map[string]any)
+					before := filled(readFields(t, body), write(pair[1])).(map[string]any)
+					shown := ""
+					for _, c := range []Change{Compare(ref, nil, after, m), Compare(ref, before, after, m), Compare(ref, after, nil, m), Compare(ref, after, after, m)} {
+						shown += fieldsText(c) + linesOf(c.Diff(-1)) + linesOf(c.Diff(0))
+					}
+					for _, secret := range pair {
+						for _, part := range append(parts, write(secret), secret) {
+							if strings.Contains(shown, part) {
+								t.Fatalf("%s, %s: it shows %q:\n%s", what, form, part, shown)
+							}
+						}
+					}
+					if !strings.Contains(shown, "[masked, changed]") {
+						t.Errorf("%s, %s: it does not say what has changed:\n%s", what, form, shown)
+					}
+				}
+			}
+		})
+	}
+}
+
+// filled gives a copy in which TEXT is another text, as a key too.
+func filled(v any, text string) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, item := range v {
+			out[strings.ReplaceAll(k, "TEXT", text)] = filled(item, text)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = filled(v[i], text)
+		}
+		return out
+	case string:
+		return strings.ReplaceAll(v, "TEXT", text)
+	}
+	return v
+}
+
 func TestTaint(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, real, placeholder, before, fields string }{

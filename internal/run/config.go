@@ -25,7 +25,9 @@ type Config struct {
 	Deployment string
 	Apps       []string // without global, which stands before them
 	Scopes     []string // a later one wins
-	NoGlobal   bool     // global is neither read nor watched
+	// Vars are single keys. With them apps are read that are named, and no others.
+	Vars     []Named
+	NoGlobal bool // global is neither read nor watched
 	// NoWatchGlobal leaves the command alone where only a value of global changes.
 	NoWatchGlobal bool
 
@@ -152,6 +154,7 @@ func Options() []Option {
 	return []Option{
 		{Flag: "app", Arg: "a,b", Usage: "apps whose keys are read, a later one wins", Env: []string{"KAI_APP", "KAIGARA_APP_NAME"}},
 		{Flag: "scope", Arg: "a,b", Usage: "scopes in order, a later one wins within an app", Env: []string{"KAI_SCOPE", "KAIGARA_SCOPES"}, Default: "public,private,secret"},
+		{Flag: "var", Arg: "NAME=place", Usage: "set NAME to one key, APP.SCOPE.KEY, and read nothing else but --app; repeatable", Env: []string{"KAI_VARS"}},
 		{Flag: "deployment", Arg: "name", Usage: "deployment whose keys are read", Env: []string{"KAI_DEPLOYMENT", "KAIGARA_DEPLOYMENT_ID"}, Older: "opendax_uat"},
 		{Flag: "store", Arg: "driver", Usage: "file, sql, vault or kubernetes", Env: []string{"KAI_STORE", "KAIGARA_STORAGE_DRIVER"}, Older: "sql"},
 		{Flag: "no-global", Usage: "neither read nor watch the app global", Env: []string{"KAI_NO_GLOBAL"}},
@@ -226,7 +229,7 @@ func (o Option) name() string {
 // Usage gives the text of --help.
 func Usage() string {
 	var b strings.Builder
-	b.WriteString("kai-run starts a command with the secrets of a store.\n\nUsage: kai-run [flags] [--] COMMAND [ARGUMENTS]\n\nFlags:\n")
+	b.WriteString("kai-run starts a command with the secrets of a store.\n\nUsage: kai-run [flags] [--] COMMAND [ARGUMENTS]\n       kai-run --install PATH    copy this program there, for an init container\n\nFlags:\n")
 	for _, o := range Options() {
 		if o.Flag == "" {
 			continue
@@ -266,6 +269,9 @@ func Parse(args, environ []string) (Config, error) {
 	return c, errors.Join(wrong, errors.Join(r.wrong...))
 }
 
+// separators are what stands between the values of a flag that is given again.
+var separators = map[string]string{"app": ",", "scope": ",", "var": "\n"}
+
 // split takes flags off the front of a command line. What follows them, or --,
 // is the command.
 func split(args []string) (flags map[string]string, command []string, err error) {
@@ -303,8 +309,8 @@ func split(args []string) (flags map[string]string, command []string, err error)
 		case !given:
 			value, args = args[0], args[1:]
 		}
-		if before, again := flags[name]; again && (name == "app" || name == "scope") {
-			value = before + "," + value
+		if before, again := flags[name]; again && separators[name] != "" {
+			value = before + separators[name] + value
 		}
 		flags[name] = value
 	}
@@ -327,6 +333,7 @@ func (r *reader) config(command []string) Config {
 		Deployment:     r.word("deployment"),
 		Apps:           r.words("app"),
 		Scopes:         r.words("scope"),
+		Vars:           r.vars("var"),
 		NoGlobal:       r.yes("no-global"),
 		NoWatchGlobal:  r.yes("no-watch-global"),
 		HostWins:       r.yes("host-wins"),
@@ -406,7 +413,12 @@ func (r *reader) check(c Config) {
 	if len(c.Scopes) == 0 {
 		r.fail("%s names no scope", r.from("scope"))
 	}
-	if c.NoGlobal && len(c.Apps) == 0 {
+	for _, n := range c.Vars {
+		if c.NoGlobal && n.App == secrets.Global {
+			r.fail("%s: %s is of the app global, which is not to be read", r.from("var"), n.Name)
+		}
+	}
+	if c.NoGlobal && len(c.Apps) == 0 && len(c.Vars) == 0 {
 		r.fail("no app is named and global is not read\n  hint: --app, or no --no-global")
 	}
 	if c.HostWins && c.Pristine {
@@ -514,6 +526,16 @@ func (r *reader) words(name string) []string {
 	for _, word := range strings.Split(r.text(name), ",") {
 		if word = strings.TrimSpace(word); word != "" {
 			out = append(out, word)
+		}
+	}
+	return out
+}
+
+func (r *reader) vars(name string) []Named {
+	out, err := parseNamed(r.text(name))
+	if err != nil {
+		for _, one := range err.(interface{ Unwrap() []error }).Unwrap() {
+			r.fail("%s: %w", r.from(name), one)
 		}
 	}
 	return out

@@ -25,6 +25,8 @@ type Environment struct {
 	Vars     []Var // sorted by name
 	Files    []File
 	Warnings []string
+
+	named map[string]secrets.Value // what $(NAME) is expanded to
 }
 
 // Var is a variable.
@@ -47,10 +49,28 @@ type File struct {
 	Over    []secrets.Key
 }
 
-// Paths gives the paths that a run reads, the weakest first.
-func (c Config) Paths() []secrets.Path {
+// Paths gives the paths that a run may read, each once, those whose keys become
+// variables first, the weakest of these before the others.
+func (c Config) Paths() []secrets.Path { return append(c.asked(), c.fallback(nil)...) }
+
+// asked gives the paths that are read whatever they hold.
+func (c Config) asked() []secrets.Path {
+	paths := c.wholes()
+	for _, n := range c.Vars {
+		if path := n.of(c.Deployment, n.App).Path(); !slices.Contains(paths, path) {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// wholes gives the paths whose keys all become variables, the weakest first.
+func (c Config) wholes() []secrets.Path {
 	apps := c.Apps
-	if !c.NoGlobal {
+	switch {
+	case len(c.Vars) > 0 && len(c.Apps) == 0:
+		return nil
+	case !c.NoGlobal:
 		apps = append([]string{secrets.Global}, apps...)
 	}
 	paths := make([]secrets.Path, 0, len(apps)*len(c.Scopes))
@@ -70,7 +90,7 @@ func Build(c Config, docs map[secrets.Path]secrets.Doc) (*Environment, error) {
 		b.host()
 	}
 	filled := map[string]bool{}
-	for _, path := range c.Paths() {
+	for _, path := range c.wholes() {
 		if values := docs[path].Values; len(values) > 0 {
 			filled[path.App] = true
 			b.path(path, values)
@@ -81,10 +101,21 @@ func Build(c Config, docs map[secrets.Path]secrets.Doc) (*Environment, error) {
 			b.warn("%s/%s holds nothing in %s", c.Deployment, app, strings.Join(c.Scopes, ", "))
 		}
 	}
+	b.named(docs)
 	if c.HostWins {
 		b.host()
 	}
-	env := &Environment{Warnings: b.warnings}
+	env := &Environment{Warnings: b.warnings, named: map[string]secrets.Value{}}
+	for _, n := range c.Vars {
+		if v := b.vars[fold(n.Name)]; v != nil && v.From.Name != "" {
+			env.named[n.Name] = v.Value
+		}
+	}
+	for _, v := range b.vars {
+		if v.From.Name == "" {
+			v.Value = secrets.New(env.expand(v.Value.Reveal()))
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(b.vars)) {
 		env.Vars = append(env.Vars, *b.vars[name])
 	}
@@ -178,16 +209,22 @@ func (b *builder) path(path secrets.Path, values map[string]secrets.Value) {
 			b.files[file].put(part, values[name], key)
 			continue
 		}
-		text := values[name]
-		if kind := text.Kind(); (kind == secrets.List || kind == secrets.Map) && !b.config.RawJSON {
-			text = secrets.New(base64.StdEncoding.EncodeToString([]byte(text.Reveal())))
+		if text, ok := b.text(key, values[name], "make it a file, KFILE_"+upper+"_PATH and KFILE_"+upper+"_CONTENT in base64"); ok {
+			b.put(upper, text, key)
 		}
-		if strings.ContainsRune(text.Reveal(), 0) {
-			b.fail(key, "a variable cannot hold a zero byte\n  hint: make it a file, KFILE_%s_PATH and KFILE_%[1]s_CONTENT in base64", upper)
-			continue
-		}
-		b.put(upper, text, key)
 	}
+}
+
+// text gives a value as a variable holds it; hint is the way out where none can.
+func (b *builder) text(key secrets.Key, value secrets.Value, hint string) (secrets.Value, bool) {
+	if kind := value.Kind(); (kind == secrets.List || kind == secrets.Map) && !b.config.RawJSON {
+		value = secrets.New(base64.StdEncoding.EncodeToString([]byte(value.Reveal())))
+	}
+	if strings.ContainsRune(value.Reveal(), 0) {
+		b.fail(key, "a variable cannot hold a zero byte\n  hint: %s", hint)
+		return value, false
+	}
+	return value, true
 }
 
 // valid says whether a key can be a variable that every shell can read.

@@ -124,10 +124,18 @@ func reason(err error) error {
 // replaceFile makes a file have a content and a mode, at once: whoever dies or
 // reads meanwhile finds the old one or the new one. A file that has both already
 // is left alone.
-func replaceFile(root *os.Root, name string, mode fs.FileMode, content []byte) (err error) {
+func replaceFile(root *os.Root, name string, mode fs.FileMode, content []byte) error {
 	if same(root, name, mode, content) {
 		return nil
 	}
+	return putFile(root, name, mode, func(file *os.File) error {
+		_, err := file.Write(content)
+		return err
+	})
+}
+
+// putFile is replaceFile for a content that fill writes.
+func putFile(root *os.Root, name string, mode fs.FileMode, fill func(*os.File) error) (err error) {
 	dir, base := path.Split(name)
 	prefix := "." + base + ".kai-"
 	sweep(root, path.Clean(dir+"."), prefix)
@@ -141,7 +149,7 @@ func replaceFile(root *os.Root, name string, mode fs.FileMode, content []byte) (
 			_ = root.Remove(temp)
 		}
 	}()
-	if _, err := file.Write(content); err != nil {
+	if err := fill(file); err != nil {
 		return err
 	}
 	if err := file.Chmod(mode); err != nil {

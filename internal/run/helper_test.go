@@ -26,6 +26,7 @@ type memory struct {
 	docs  map[secrets.Path]secrets.Doc
 	fault error
 	reads int
+	asked []string // the paths that were read, in order
 	close int
 }
 
@@ -33,6 +34,9 @@ func (m *memory) Read(ctx context.Context, paths []secrets.Path) (map[secrets.Pa
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.reads++
+	for _, path := range paths {
+		m.asked = append(m.asked, path.String())
+	}
 	if m.fault != nil {
 		return nil, m.fault
 	}
@@ -232,6 +236,11 @@ func TestMain(m *testing.M) {
 		for _, entry := range os.Environ() {
 			fmt.Println(entry)
 		}
+	case "words": // prints its arguments and the environment
+		fmt.Println(strings.Join(args, "|"))
+		vars := os.Environ()
+		slices.Sort(vars)
+		fmt.Println(strings.Join(vars, "\n"))
 	case "pid":
 		fmt.Println(os.Getpid())
 	case "logs": // writes what happens to it to a file: start VALUE, signal NAME

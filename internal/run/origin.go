@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -47,7 +48,21 @@ func (o *origin) read(ctx context.Context) (map[secrets.Path]secrets.Doc, error)
 		}
 		o.store = store
 	}
-	return o.store.Read(ctx, o.config.Paths())
+	docs, err := o.store.Read(ctx, o.config.asked())
+	if err != nil {
+		return nil, err
+	}
+	if more := o.config.fallback(docs); len(more) > 0 {
+		shared, err := o.store.Read(ctx, more)
+		if err != nil {
+			return nil, err
+		}
+		all := make(map[secrets.Path]secrets.Doc, len(docs)+len(shared))
+		maps.Copy(all, docs)
+		maps.Copy(all, shared)
+		return all, nil
+	}
+	return docs, nil
 }
 
 // build makes an environment of what was read, and keeps a copy of that if it is

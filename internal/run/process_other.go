@@ -50,6 +50,9 @@ func listen() *listener {
 	return l
 }
 
+// everything does nothing: there are no other signals.
+func (l *listener) everything() {}
+
 func (l *listener) stop() int {
 	signal.Stop(l.all)
 	select {

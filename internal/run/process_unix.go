@@ -62,22 +62,36 @@ func forwards(sig os.Signal) bool { return sig != syscall.SIGPIPE }
 // listener takes the signals that reach us.
 type listener struct{ all chan os.Signal }
 
-// listen begins to take signals. One that is ignored stays ignored, by the
-// command too.
+// listen begins to take the signals that ask us to end. One that is ignored stays
+// ignored, by the command too.
 func listen() *listener {
 	l := &listener{make(chan os.Signal, 64)}
-	var take []os.Signal
-	for n := syscall.Signal(1); n <= 64; n++ {
+	l.take(func(n syscall.Signal) bool { return ends(n) != 0 })
+	return l
+}
+
+// everything takes the other signals as well, which a command below us is to get.
+// Each costs a thread's turn, so a command that takes our place does without.
+func (l *listener) everything() {
+	l.take(func(n syscall.Signal) bool {
 		switch n {
 		case syscall.SIGCHLD, syscall.SIGURG, syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPROF:
-			continue
+			return false
 		}
-		if !signal.Ignored(n) {
+		return true
+	})
+}
+
+func (l *listener) take(wanted func(syscall.Signal) bool) {
+	var take []os.Signal
+	for n := syscall.Signal(1); n <= 64; n++ {
+		if wanted(n) && !signal.Ignored(n) {
 			take = append(take, n)
 		}
 	}
-	signal.Notify(l.all, take...)
-	return l
+	if len(take) > 0 { // none would mean all
+		signal.Notify(l.all, take...)
+	}
 }
 
 // stop ends it and gives the number of a signal to end that nobody has seen.

@@ -8,7 +8,21 @@
 //  3. the first app, in the order of the scopes
 //  4. … to the last app
 //
-// Names are in upper case. A list or a map is base64 of its JSON, or its JSON
+// With --var, which gives one key the name of a variable, it is these:
+//
+//  1. the host's environment
+//  2. global and the apps of --app, only where there are some
+//  3. the keys of --var, each of its app or, where that lacks it, of global
+//
+// Kubernetes writes values in place of $(NAME) in a container's variables and
+// arguments, and leaves $(NAME) where it knows no such variable. We go on from
+// there: in the host's variables, and in the command and its arguments, $(NAME) is
+// expanded for each NAME of --var, unless the host's variable NAME has won. As for
+// Kubernetes $$(NAME) is $(NAME), $$$(NAME) a dollar and the value. Every other
+// $(…), values of the store, files and the command of --on-change stay as they
+// are.
+//
+// Names are in upper case, but for those of --var. A list or a map is base64 of its JSON, or its JSON
 // with --json raw. The keys KFILE_NAME_PATH, KFILE_NAME_CONTENT (base64) and
 // KFILE_NAME_MODE are no variables, together they make a file. The variables
 // KAI_* and KAIGARA_* of the host are settings of ours, among them credentials,
@@ -97,7 +111,8 @@ func Main(ctx context.Context, c Config, w World) (exit int, err error) {
 		}
 		return 0, nil
 	}
-	program, err := exec.LookPath(c.Command[0])
+	argv := env.argv(c.Command)
+	program, err := exec.LookPath(argv[0])
 	if err != nil {
 		return notFound(c.Command[0], err)
 	}
@@ -116,8 +131,9 @@ func Main(ctx context.Context, c Config, w World) (exit int, err error) {
 		if n := signals.stop(); n != 0 {
 			return 128 + n, fmt.Errorf("a signal came before the command was started")
 		}
-		return failedStart(program, env, replace(program, c.Command, env.Environ()))
+		return failedStart(program, env, replace(program, argv, env.Environ()))
 	}
+	signals.everything()
 	s := &supervisor{config: c, world: w, program: program, signals: signals, files: out}
 	if c.Watch {
 		s.news = from.watch(ctx, env.digest(c.NoWatchGlobal))
@@ -197,14 +213,10 @@ const (
 // Run is what cmd/kai-run is: flags and environment to an exit code. Usage goes
 // to w.Stdout, an error to w.Stderr.
 func Run(ctx context.Context, args, environ []string, w World) int {
-	c, err := Parse(args, environ)
+	exit, err := runOrInstall(ctx, args, environ, w)
 	if errors.Is(err, ErrHelp) {
 		_, _ = io.WriteString(w.Stdout, Usage())
 		return 0
-	}
-	exit := ExitFailed
-	if err == nil {
-		exit, err = Main(ctx, c, w)
 	}
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
@@ -216,6 +228,21 @@ func Run(ctx context.Context, args, environ []string, w World) int {
 		}
 	}
 	return exit
+}
+
+// runOrInstall tells --install, which needs no store, from all else.
+func runOrInstall(ctx context.Context, args, environ []string, w World) (int, error) {
+	if to, ok := installs(args); ok {
+		if err := Install(to); err != nil {
+			return ExitFailed, err
+		}
+		return 0, nil
+	}
+	c, err := Parse(args, environ)
+	if err != nil {
+		return ExitFailed, err
+	}
+	return Main(ctx, c, w)
 }
 
 // fold gives a form of a variable's name that is the same for two names of one

@@ -58,7 +58,10 @@ func kaiRun(t *testing.T, m *memory, args ...string) *running {
 	t.Helper()
 	r := &running{t: t, dir: t.TempDir(), done: make(chan struct{})}
 	r.log = filepath.Join(r.dir, "log")
-	line := []string{"as", "kai-run", "--deployment=dev", "--app=a"}
+	line := []string{"as", "kai-run", "--deployment=dev"}
+	if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--var=") }) {
+		line = append(line, "--app=a")
+	}
 	for i, arg := range args {
 		if arg == "--" {
 			line = append(append(line, "--", os.Args[0], "as"), args[i+1:]...)

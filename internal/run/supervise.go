@@ -139,7 +139,7 @@ func (s *supervisor) write() bool {
 }
 
 func (s *supervisor) start() (int, error) {
-	child, err := s.processes.start(s.program, s.config.Command, s.env.Environ(), s.world, true)
+	child, err := s.processes.start(s.program, s.env.argv(s.config.Command), s.env.Environ(), s.world, true)
 	if err != nil {
 		return failedStart(s.program, s.env, err)
 	}

@@ -65,7 +65,7 @@ func opener(c run.Config, o store.Options) (open, func() error, error) {
 	switch c.Store.Encryptor {
 	case "aes":
 		if c.Store.OlderKey.IsZero() {
-			return nil, nil, settingError{errors.New("the older system's key is not given\n  hint: KAIGARA_ENCRYPTOR_AES_KEY")}
+			return nil, nil, store.Setting(errors.New("the older system's key is not given\n  hint: KAIGARA_ENCRYPTOR_AES_KEY"))
 		}
 		return func(_ context.Context, where secrets.Key, sealed string) ([]byte, error) {
 			plain, err := secrets.OpenOlder([]byte(c.Store.OlderKey.Reveal()), sealed)
@@ -77,7 +77,7 @@ func opener(c run.Config, o store.Options) (open, func() error, error) {
 	case "transit":
 		client, err := o.VaultClient()
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, store.Setting(err)
 		}
 		return client.Transit(vault.TransitKeys{Mount: c.Store.TransitMount, Name: c.Store.TransitKey}).OpenOlder, client.Close, nil
 	}
@@ -152,7 +152,7 @@ type legacy struct {
 func legacyTable(c run.Config, o store.Options) (secrets.Store, error) {
 	database, err := o.Database()
 	if err != nil {
-		return nil, err
+		return nil, store.Setting(err)
 	}
 	if database.TLS.CA == "" {
 		database.TLS.Mode = sql.NoTLS // it knows no other

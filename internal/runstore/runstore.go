@@ -23,11 +23,11 @@ type Cluster func(ctx context.Context) (client *http.Client, base, namespace str
 // for not at all.
 func Open(ctx context.Context, c run.Config, kubernetes Cluster) (secrets.Store, error) {
 	if c.Store.Driver == "" {
-		return nil, settingError{errors.New("no store is named\n  hint: --store or KAI_STORE: file, sql, vault, kubernetes")}
+		return nil, store.Setting(errors.New("no store is named\n  hint: --store or KAI_STORE: file, sql, vault, kubernetes"))
 	}
 	o, err := options(c)
 	if err != nil {
-		return nil, settingError{err}
+		return nil, store.Setting(err)
 	}
 	o.Kubernetes = kubernetes
 	if c.Older {
@@ -35,12 +35,6 @@ func Open(ctx context.Context, c run.Config, kubernetes Cluster) (secrets.Store,
 	}
 	return store.Open(ctx, o)
 }
-
-// settingError says that it will be so however often it is tried.
-type settingError struct{ error }
-
-// Lasting says true, to package run.
-func (settingError) Lasting() bool { return true }
 
 // options gives what c says in the words of package store.
 func options(c run.Config) (store.Options, error) {

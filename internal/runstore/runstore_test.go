@@ -12,9 +12,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"filippo.io/age"
 
 	"github.com/helm-kai/helm-kai/internal/run"
 	"github.com/helm-kai/helm-kai/internal/secrets"
+	"github.com/helm-kai/helm-kai/internal/secrets/kubernetes"
 	"github.com/helm-kai/helm-kai/internal/store"
 )
 
@@ -87,11 +91,29 @@ func TestMistakes(t *testing.T) {
 		"no address":     {[]string{"KAI_STORE=vault", "KAI_VAULT_TOKEN=" + canary}, "no address of Vault is given"},
 		"no cluster":     {[]string{"KAI_STORE=kubernetes"}, "no cluster can be reached from here"},
 		"no older key":   {[]string{"KAIGARA_ENCRYPTOR=aes"}, "the older system's key is not given\n  hint: KAIGARA_ENCRYPTOR_AES_KEY"},
+		"older transit":  {[]string{"KAIGARA_ENCRYPTOR=transit", "KAIGARA_STORAGE_DRIVER=k8s", "KAIGARA_VAULT_ADDR=vault.example.com", "KAI_VAULT_TOKEN=" + canary}, "the address of Vault begins neither with https:// nor with http://"},
+		"no identity":    {[]string{"KAI_STORE=file", "KAI_STORE_PATH=a.yaml", "KAI_AGE_KEY=" + canary}, "AGE_KEY"},
+		"no URL":         {[]string{"KAI_STORE=sql", "KAI_SQL_URL=postgres://u:" + canary + "@[db"}, "SQL_URL is no URL"},
+		"which server":   {[]string{"KAI_STORE=sql", "KAI_SQL_URL=oracle://db.example.com/kai"}, "the URL of the database is none that kai knows"},
+		"no authority":   {[]string{"KAI_STORE=sql", "KAI_SQL_URL=postgres://u@db.example.com/kai", "KAI_SQL_CACERT=none.pem"}, "the CA for TLS: open none.pem"},
+		"no password":    {[]string{"KAI_STORE=sql", "KAI_SQL_URL=postgres://db.example.com/kai", "KAI_SQL_PASSWORD_FILE=none"}, "SQL_PASSWORD_FILE: open none"},
+		"no key ring":    {[]string{"KAI_STORE=sql", "KAI_STORE_PATH=a.db", "KAI_ENCRYPTION_KEYS=" + canary}, "line 1 of the encryption keys is not ID:KEY"},
+		"older URL":      {[]string{"KAIGARA_DEPLOYMENT_ID=x", "KAIGARA_DATABASE_HOST=db example"}, "SQL_URL is no URL"},
+		"no Vault":       {[]string{"KAI_STORE=vault", "KAI_VAULT_ADDR=vault.example.com", "KAI_VAULT_TOKEN=" + canary}, "begins neither with https:// nor with http://"},
+		"no CA":          {[]string{"KAI_STORE=vault", "KAI_VAULT_ADDR=https://vault.example.com", "KAI_VAULT_TOKEN=" + canary, "KAI_VAULT_CACERT=none.pem"}, "the authorities for Vault: open none.pem"},
+		"no token":       {[]string{"KAI_STORE=vault", "KAI_VAULT_ADDR=https://vault.example.com", "KAI_VAULT_TOKEN_FILE=none"}, "the token for Vault: open none"},
+		"two tokens":     {[]string{"KAI_STORE=vault", "KAI_VAULT_ADDR=https://vault.example.com", "KAI_VAULT_TOKEN=two " + canary}, "has characters that none has"},
+		"no JWT":         {[]string{"KAI_STORE=vault", "KAI_VAULT_ADDR=https://vault.example.com", "KAI_VAULT_ROLE=r", "KAI_VAULT_JWT_FILE=none"}, "the JWT for Vault: open none"},
+		"no pod":         {[]string{"KAI_STORE=vault", "KAI_VAULT_ADDR=https://vault.example.com", "KAI_VAULT_AUTH=kubernetes", "KAI_VAULT_ROLE=r"}, "the service account's token for Vault: open /var/run/secrets"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := Open(t.Context(), config(t, append(test.environ, "KAI_DEPLOYMENT=d")...), nil)
+			s, err := Open(t.Context(), config(t, append(test.environ, "KAI_DEPLOYMENT=d")...), nil)
+			if err == nil { // who logs in does so when something is read
+				_, err = s.Read(t.Context(), []secrets.Path{{Deployment: "d", App: "a", Scope: secrets.Secret}})
+				_ = s.Close()
+			}
 			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), canary) {
 				t.Fatalf("the error is %v", err)
 			}
@@ -100,6 +122,58 @@ func TestMistakes(t *testing.T) {
 				t.Errorf("it would be tried again: %v", err)
 			}
 		})
+	}
+}
+
+// TestInAPod: where there is no service account, asking again finds none.
+func TestInAPod(t *testing.T) {
+	t.Parallel()
+	_, err := Open(t.Context(), config(t, "KAI_DEPLOYMENT=d", "KAI_STORE=kubernetes"), func(context.Context) (*http.Client, string, string, error) {
+		return kubernetes.InCluster()
+	})
+	var lasting interface{ Lasting() bool }
+	if err == nil || !errors.As(err, &lasting) || !lasting.Lasting() {
+		t.Errorf("it would be tried again: %v", err)
+	}
+}
+
+// TestWrongIdentity: who has not the key has not got it later either.
+func TestWrongIdentity(t *testing.T) {
+	t.Parallel()
+	var identities [2]*age.X25519Identity
+	for i := range identities {
+		var err error
+		if identities[i], err = age.GenerateX25519Identity(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := secrets.Path{Deployment: "d", App: "carts", Scope: secrets.Secret}
+	name := filepath.Join(t.TempDir(), "sealed.yaml")
+	if err := os.WriteFile(name, []byte("apiVersion: kai/v1\nrecipients: ["+identities[0].Recipient().String()+"]\napps: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i, identity := range identities {
+		stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = stderr.Close() })
+		c := config(t, "KAI_DEPLOYMENT=d", "KAI_STORE=file", "KAI_STORE_PATH="+name, "KAI_AGE_KEY="+identity.String(), "KAI_APP=carts")
+		if i == 0 {
+			s, err := Open(t.Context(), c, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Write(t.Context(), secrets.Doc{Path: at, Values: map[string]secrets.Value{"KEY": secrets.New(canary)}}); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		begin := time.Now()
+		exit, err := run.Main(t.Context(), c, run.World{Stderr: stderr, Open: func(ctx context.Context, c run.Config) (secrets.Store, error) { return Open(ctx, c, nil) }})
+		if exit != run.ExitFailed || err == nil || time.Since(begin) > 15*time.Second || strings.Contains(err.Error(), canary) {
+			t.Errorf("after %v it gives %d: %v", time.Since(begin), exit, err)
+		}
 	}
 }
 

@@ -115,10 +115,27 @@ func TestNewKeyringRefuses(t *testing.T) {
 		"other current": {map[string][]byte{"a": rawKey("a")}, "b"},
 		"short":         {map[string][]byte{"a": []byte(canary)}, "a"},
 		"odd id":        {map[string][]byte{"a:b": rawKey("a")}, "a:b"},
+		"odd start":     {map[string][]byte{".a": rawKey("a")}, ".a"},
+		"foreign id":    {map[string][]byte{"ä": rawKey("a")}, "ä"},
+		"long id":       {map[string][]byte{strings.Repeat("a", 65): rawKey("a")}, strings.Repeat("a", 65)},
 		"no id":         {map[string][]byte{"": rawKey("a")}, ""},
 	} {
 		if r, err := secrets.NewKeyring(tt.keys, tt.current); err == nil || r != nil || strings.Contains(err.Error(), canary) {
 			t.Errorf("%s: %v, %v", name, r, err)
+		}
+	}
+}
+
+func TestKeyIDs(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"a", "Z9", "0", "a.b_c-", strings.Repeat("a", 64)} {
+		r := ring(t, id)
+		sealed, err := r.Seal(t.Context(), where, []byte(canary))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.KeyID(sealed); got != id {
+			t.Errorf("the id %q comes back as %q", id, got)
 		}
 	}
 }

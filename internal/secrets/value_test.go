@@ -2,11 +2,15 @@ package secrets
 
 import (
 	"bytes"
+	"database/sql"
+	"database/sql/driver"
 	"encoding/base64"
 	"encoding/gob"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"expvar"
+	"flag"
 	"fmt"
 	"html/template"
 	"log"
@@ -14,12 +18,16 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"text/tabwriter"
 	texttemplate "text/template"
 
 	"github.com/davecgh/go-spew/spew"
+	"github.com/spf13/cobra"
 	"gopkg.in/yaml.v3"
 	sigsyaml "sigs.k8s.io/yaml"
 )
@@ -87,6 +95,7 @@ func nests() map[string]any {
 		"slice":          []Value{v}, "array": [1]Value{v}, "slice of any": []any{v, &v},
 		"error": failure{v}, "wrapped error": fmt.Errorf("no: %w", failure{v}), "joined": errors.Join(failure{v}, fmt.Errorf("%v %s", v, v)),
 		"function": func() Value { return v }, "channel": make(chan Value),
+		"map by pointers": map[*Value]string{&v: "k"}, "map of structs": map[string]inside{"k": s},
 		"key":   Key{"d", "a", "s", "n"},
 		"found": map[Ref]Value{{App: "a", Name: "n"}: v},
 	}
@@ -228,23 +237,120 @@ func TestValueInPrintersByReflection(t *testing.T) {
 	}
 }
 
-// TestValueInAPanic lets processes of their own die of a panic.
+// dies are the ways in which a process dies with a secret at hand: what it was
+// given is on a goroutine's stack, in what it panics with, or in both.
+var dies = map[string]func(x any){
+	"a panic": func(x any) { panic(x) },
+	"another goroutine": func(x any) {
+		go func(x any) { panic(x) }(x)
+		select {}
+	},
+	"a panic in a panic": func(x any) {
+		defer func() { panic(fmt.Errorf("again: %v", recover())) }()
+		panic(x)
+	},
+	"a key that cannot be one": func(x any) { _ = map[any]bool{[1]any{x}: true, [1]any{func() {}}: true} },
+	"another type":             func(x any) { _ = x.(interface{ NobodyHasThis(Value) }) },
+	"a fatal error": func(x any) {
+		defer func() { _ = x }()
+		var mu sync.Mutex
+		mu.Unlock()
+	},
+}
+
+// TestValueInAPanic lets processes of their own die, and reads what they say, the
+// stacks of all goroutines with it.
 func TestValueInAPanic(t *testing.T) {
 	if name := os.Getenv("SECRETS_TEST_PANIC"); name != "" {
-		panic(nests()[name])
+		dies[os.Getenv("SECRETS_TEST_DIE")](nests()[name])
+		return
 	}
 	t.Parallel()
-	for name := range nests() {
-		t.Run(name, func(t *testing.T) {
+	died := func(way, name string) {
+		t.Run(way+" of "+name, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestValueInAPanic$")
-			cmd.Env = append(os.Environ(), "SECRETS_TEST_PANIC="+name, "GOTRACEBACK=all", "GOCOVERDIR="+t.TempDir())
+			cmd.Env = append(os.Environ(), "SECRETS_TEST_PANIC="+name, "SECRETS_TEST_DIE="+way, "GOTRACEBACK=all", "GORACE=atexit_sleep_ms=0", "GOCOVERDIR="+t.TempDir())
 			out, err := cmd.CombinedOutput()
-			if err == nil || !strings.Contains(string(out), "panic: ") {
-				t.Fatalf("no panic: %v\n%s", err, out)
+			if err == nil || !strings.Contains(string(out), "panic: ") && !strings.Contains(string(out), "fatal error: ") || !strings.Contains(string(out), "goroutine ") {
+				t.Fatalf("it did not die: %v\n%s", err, out)
 			}
-			clean(t, "a panic", string(out))
+			clean(t, way, string(out))
 		})
+	}
+	for name := range nests() {
+		died("a panic", name)
+	}
+	for way := range dies {
+		for _, name := range []string{"value", "hidden struct", "wrapped error"} {
+			if way != "a panic" {
+				died(way, name)
+			}
+		}
+	}
+}
+
+// flagValue is a flag that holds a secret.
+type flagValue struct{ Value }
+
+func (f *flagValue) Set(text string) error { f.Value = New(text); return nil }
+
+func (f *flagValue) Type() string { return "secret" }
+
+// TestValueInFlags prints the default and what was set.
+func TestValueInFlags(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	cmd := &cobra.Command{Use: "x", RunE: func(cmd *cobra.Command, _ []string) error {
+		fmt.Fprint(&out, cmd.Flags().Lookup("secret").Value, cmd.Flags().Lookup("secret").DefValue)
+		return errors.New("no")
+	}}
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	cmd.Flags().Var(&flagValue{New(canary)}, "secret", "a `SECRET`")
+	cmd.SetArgs([]string{"--secret", canary})
+	fmt.Fprint(&out, cmd.UsageString(), cmd.Flags().FlagUsages())
+	if err := cmd.Execute(); err == nil {
+		t.Error("it did not run")
+	}
+	flags := flag.NewFlagSet("x", flag.ContinueOnError)
+	flags.SetOutput(&out)
+	flags.Var(&flagValue{New(canary)}, "secret", "a `SECRET`")
+	flags.PrintDefaults()
+	flags.VisitAll(func(f *flag.Flag) { fmt.Fprintf(&out, "%v %+v", f, *f) })
+	clean(t, "a flag", out.String())
+	if n := strings.Count(out.String(), "default "+Masked); n < 3 {
+		t.Errorf("%d defaults are masked:\n%s", n, out.String())
+	}
+}
+
+// TestValueElsewhere: variables for debugging, arguments of databases, and where a
+// programmer looks at a value by hand.
+func TestValueElsewhere(t *testing.T) {
+	t.Parallel()
+	for name, x := range nests() {
+		clean(t, name+" in a variable", expvar.Func(func() any { return x }).String())
+		for _, converter := range []driver.ValueConverter{driver.DefaultParameterConverter, driver.String, driver.NotNull{Converter: driver.String}, driver.Int32, driver.Bool} {
+			got, err := converter.ConvertValue(x)
+			clean(t, name+" for a database", fmt.Sprint(got, err))
+		}
+		clean(t, name+" for a database", fmt.Sprintf("%v %+v", sql.Named("n", x), driver.NamedValue{Name: "n", Value: x}))
+		text := new(sql.NullString)
+		clean(t, name+" from a database", fmt.Sprint(text.Scan(x), text))
+		clean(t, name+" by reflection", reflect.ValueOf(x).String()+fmt.Sprint(reflect.ValueOf(x), reflect.TypeOf(x)))
+		var table bytes.Buffer
+		w := tabwriter.NewWriter(&table, 0, 8, 1, ' ', 0)
+		fmt.Fprintf(w, "%v\t%v\n", x, x)
+		if err := w.Flush(); err != nil {
+			t.Error(err)
+		}
+		clean(t, name+" in a table", table.String())
+	}
+	v := New(canary)
+	m := new(expvar.Map).Init()
+	m.Set("k", expvar.Func(func() any { return v }))
+	if got := m.String(); got != `{"k": "`+Masked+`"}` {
+		t.Errorf("a map of variables is %s", got)
 	}
 }
 

@@ -20,7 +20,7 @@ func openKubernetes(ctx context.Context, o Options) (secrets.Store, error) {
 // references. Nothing is asked of the cluster yet, but for what o.Kubernetes does.
 func (o Options) KubernetesStore(ctx context.Context) (*kubernetes.Store, error) {
 	if o.Kubernetes == nil {
-		return nil, setting(errors.New("no cluster can be reached from here, and the store kubernetes is in one"))
+		return nil, Setting(errors.New("no cluster can be reached from here, and the store kubernetes is in one"))
 	}
 	client, base, namespace, err := o.Kubernetes(ctx)
 	if err != nil {

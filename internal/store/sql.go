@@ -14,11 +14,11 @@ import (
 func openSQL(ctx context.Context, o Options) (secrets.Store, error) {
 	database, err := o.Database()
 	if err != nil {
-		return nil, setting(err)
+		return nil, Setting(err)
 	}
 	cipher, client, plain, err := o.cipher()
 	if err != nil {
-		return nil, setting(err)
+		return nil, Setting(err)
 	}
 	closing := func() error { return nil }
 	if client != nil {

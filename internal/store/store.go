@@ -137,9 +137,9 @@ func Open(ctx context.Context, o Options) (secrets.Store, error) {
 	}
 	hint := "\n  hint: " + strings.Join(Providers(), ", ")
 	if o.Provider == "" {
-		return nil, setting(errors.New("no store of secrets is named" + hint))
+		return nil, Setting(errors.New("no store of secrets is named" + hint))
 	}
-	return nil, setting(fmt.Errorf("there is no store of secrets %q%s", o.Provider, hint))
+	return nil, Setting(fmt.Errorf("there is no store of secrets %q%s", o.Provider, hint))
 }
 
 // SettingError says that what names a store, or opens it, is wrong: it will be so
@@ -154,7 +154,8 @@ func (e *SettingError) Unwrap() error { return e.err }
 // Lasting says true.
 func (e *SettingError) Lasting() bool { return true }
 
-func setting(err error) error {
+// Setting makes a SettingError of an error; nil stays nil.
+func Setting(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -163,23 +164,23 @@ func setting(err error) error {
 
 func openFile(_ context.Context, o Options) (secrets.Store, error) {
 	if o.Path == "" {
-		return nil, setting(errors.New("the store file needs a path\n  hint: name the file"))
+		return nil, Setting(errors.New("the store file needs a path\n  hint: name the file"))
 	}
 	if err := o.inside(o.Path); err != nil {
-		return nil, setting(err)
+		return nil, Setting(err)
 	}
 	keys, err := o.identities()
 	if err != nil {
-		return nil, setting(err)
+		return nil, Setting(err)
 	}
 	// The deployment is not asked about: a file holds one, and answers to any name.
 	s, err := file.NewStore(o.within(o.Path), file.Options{Identities: keys})
 	if err != nil {
-		return nil, setting(err)
+		return nil, Setting(err)
 	}
 	plain, err := o.plaintext()
 	if err != nil {
-		return nil, setting(err)
+		return nil, Setting(err)
 	}
 	return guard(s, plain, "add a recipient, so that it is encrypted: recipients: [age1…] in the file, whose identity age-keygen makes"), nil
 }

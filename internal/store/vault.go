@@ -14,7 +14,7 @@ import (
 func openVault(ctx context.Context, o Options) (secrets.Store, error) {
 	client, err := o.VaultClient()
 	if err != nil {
-		return nil, setting(err)
+		return nil, Setting(err)
 	}
 	s, err := client.Store(ctx, vault.KV{Mount: o.Mount, Prefix: o.Prefix})
 	if err != nil {

@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -20,8 +21,33 @@ type Secrets struct {
 	Namespace  string // of Vault, or of Kubernetes
 	Prefix     string // in Vault, before the deployment
 	Deployment string
-	Delivery   string // how they reach workloads; "" is by the chart
-	Origin     source.Origin
+	Delivery   string // how they reach workloads: one of the deliveries, "" is DeliverChart
+	// ExternalSecrets and Runtime say more about the deliveries of these names.
+	ExternalSecrets ExternalSecrets
+	Runtime         Runtime
+	// Exec are the programs that references ref+exec may run, by the first word
+	// that they write.
+	Exec   []string
+	Origin source.Origin
+}
+
+// ExternalSecrets says which operator's store the objects ExternalSecret name.
+type ExternalSecrets struct {
+	Store           string // name of a SecretStore or ClusterSecretStore
+	Kind            string // which of the two
+	RefreshInterval string // such as 1h
+}
+
+// Runtime says how containers start through kai-run.
+type Runtime struct {
+	Image *source.Value // which has /kai-run, in the fields of the type image
+	Env   *source.Value // variables for kai-run: how it logs in to the store; nil for none
+	Watch bool          // whether the container's command is started anew when a secret changes
+	// Audience is that of a token of the pod's service account, which kai-run finds
+	// in KAI_VAULT_JWT_FILE; "" for none.
+	Audience string
+	// CIDRs are where the store is; none opens its port to all.
+	CIDRs []string
 }
 
 // storeFields are those of a kind of store.
@@ -42,7 +68,7 @@ var stores = []storeFields{
 }
 
 // anyStore are the fields that do not depend on the kind of store.
-var anyStore = []string{"provider", "deployment", "delivery"}
+var anyStore = []string{"provider", "deployment", "delivery", "externalSecrets", "runtime", "exec"}
 
 // Providers gives the kinds of stores that secrets are kept in.
 func Providers() []string {
@@ -53,8 +79,15 @@ func Providers() []string {
 	return names
 }
 
-// deliveries are the ways in which secrets reach workloads.
-var deliveries = []string{"chart"}
+// The ways in which secrets reach workloads: Secrets that the chart makes of
+// values given at install, objects ExternalSecret, and kai-run in the containers.
+const (
+	DeliverChart    = "chart"
+	DeliverExternal = "external-secrets"
+	DeliverRuntime  = "runtime"
+)
+
+var deliveries = []string{DeliverChart, DeliverExternal, DeliverRuntime}
 
 // readSecrets reads where a context's secrets are. A context that says it anew
 // says it whole.
@@ -68,11 +101,9 @@ func readSecrets(v *source.Value, here string, findings *source.Findings) Secret
 		return s
 	}
 	r := storeReader{v, here, findings}
-	s.Deployment, s.Delivery = r.deployment(), r.text("delivery")
-	if s.Delivery != "" && !slices.Contains(deliveries, s.Delivery) {
-		findings.Add("unsupported", v.Get("delivery").Origin, here+".delivery", "use "+strings.Join(deliveries, ", ")+", or give the chart secrets.existingSecret", "this version of kai does not deliver secrets by %q", s.Delivery)
-	}
+	s.Deployment = r.deployment()
 	s.Provider = r.text("provider")
+	r.delivery(&s)
 	if !r.fields(s.Provider) {
 		return s
 	}
@@ -210,8 +241,8 @@ func storeSchema() object {
 		"namespace":  text("namespace of Vault, or of Kubernetes"),
 		"prefix":     text("folders in Vault between the mount and the deployments"),
 		"deployment": text("name of this set of secrets in the store"),
-		"delivery":   object{"enum": deliveries, "description": "how secrets reach workloads"},
 	}
+	maps.Copy(fields, deliverySchema())
 	out := closed(fields)
 	out["description"] = "where secrets come from, and how they are delivered"
 	return out

@@ -78,6 +78,12 @@ func (s *Store) holds(deployment string) bool {
 
 // Read implements secrets.Store.
 func (s *Store) Read(ctx context.Context, paths []secrets.Path) (map[secrets.Path]secrets.Doc, error) {
+	return s.read(ctx, paths, func(at place, v value) (secrets.Value, source.Findings) {
+		return v.open(at, s.options.Identities.get())
+	})
+}
+
+func (s *Store) read(ctx context.Context, paths []secrets.Path, open func(place, value) (secrets.Value, source.Findings)) (map[secrets.Path]secrets.Doc, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -98,7 +104,7 @@ func (s *Store) Read(ctx context.Context, paths []secrets.Path) (map[secrets.Pat
 		}
 		doc := secrets.Doc{Path: path, Values: make(map[string]secrets.Value, len(values)), Version: digest(values)}
 		for name, v := range values {
-			opened, wrong := v.open(place{path.App, path.Scope, name}, s.options.Identities.get())
+			opened, wrong := open(place{path.App, path.Scope, name}, v)
 			findings = append(findings, wrong...)
 			doc.Values[name] = opened
 		}
@@ -178,7 +184,16 @@ func (s *Store) Close() error { return nil }
 // Write implements secrets.Store. Keys that are there keep their places, their
 // comments and, where their value stays, every byte; new ones stand behind them,
 // sorted.
-func (s *Store) Write(ctx context.Context, doc secrets.Doc) (version string, err error) {
+func (s *Store) Write(ctx context.Context, doc secrets.Doc) (string, error) {
+	return s.replace(ctx, doc, func(at place, old value, v secrets.Value) bool {
+		// What does not open is written anew.
+		was, wrong := old.open(at, s.options.Identities.get())
+		return len(wrong) == 0 && was.Equal(v)
+	})
+}
+
+// replace writes a path. same says whether a value is the one that stands there.
+func (s *Store) replace(ctx context.Context, doc secrets.Doc, same func(at place, old value, v secrets.Value) bool) (version string, err error) {
 	if !s.holds(doc.Path.Deployment) {
 		return "", s.cannot("write "+doc.Path.String(), "it holds the deployment "+s.options.Deployment)
 	}
@@ -189,7 +204,7 @@ func (s *Store) Write(ctx context.Context, doc secrets.Doc) (version string, err
 		}
 	}
 	err = s.exclusive(ctx, func() error {
-		version, err = s.write(doc)
+		version, err = s.write(doc, same)
 		return err
 	})
 	if err != nil {
@@ -202,7 +217,7 @@ func (s *Store) cannot(what, hint string) error {
 	return &secrets.CannotError{Store: "file " + s.path, What: what, Hint: hint}
 }
 
-func (s *Store) write(doc secrets.Doc) (string, error) {
+func (s *Store) write(doc secrets.Doc, same func(place, value, secrets.Value) bool) (string, error) {
 	data, c, err := s.load()
 	if err != nil {
 		return "", err
@@ -224,11 +239,8 @@ func (s *Store) write(doc secrets.Doc) (string, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(doc.Values)) {
 		at, v := place{here.app, here.scope, name}, doc.Values[name]
-		if old, ok := there[name]; ok {
-			// What does not open is written anew.
-			if was, wrong := old.open(at, s.options.Identities.get()); len(wrong) == 0 && was.Equal(v) {
-				continue
-			}
+		if old, ok := there[name]; ok && same(at, old, v) {
+			continue
 		}
 		node, err := s.stored(at, v, c.recipients)
 		if err != nil {
@@ -247,6 +259,23 @@ func (s *Store) write(doc secrets.Doc) (string, error) {
 		return "", err
 	}
 	return digest(scopes[here]), nil
+}
+
+// Closed gives the store without opening what is encrypted: such values are the
+// texts that stand in the file. What no identity opens can be listed and deleted
+// there, beside others that stay.
+func (s *Store) Closed() secrets.Store { return closed{s} }
+
+type closed struct{ *Store }
+
+// Read implements secrets.Store.
+func (s closed) Read(ctx context.Context, paths []secrets.Path) (map[secrets.Path]secrets.Doc, error) {
+	return s.read(ctx, paths, func(_ place, v value) (secrets.Value, source.Findings) { return v.Value, nil })
+}
+
+// Write implements secrets.Store.
+func (s closed) Write(ctx context.Context, doc secrets.Doc) (string, error) {
+	return s.replace(ctx, doc, func(_ place, old value, v secrets.Value) bool { return old.Equal(v) })
 }
 
 // stored gives a value as it stands in the file.

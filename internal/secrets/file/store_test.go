@@ -283,6 +283,11 @@ func TestDoesNotOpen(t *testing.T) {
 			if got, err := p.Get(t.Context(), []secrets.Key{key}); got != nil || err == nil || err.Error() != "dev.yaml:6:10: apps.carts.secret.A: "+tt.want {
 				t.Errorf("the provider: %v, %v", got, err)
 			}
+			// It is deleted without a key, and what stands beside it stays as it is.
+			changes, err := secrets.Remove(t.Context(), s.Closed(), "dev", secrets.Pattern{App: "carts", Scope: "secret", Name: "A"}, false)
+			if err != nil || len(changes) != 1 || read(t, name) != text[:strings.Index(text, "      A: ")]+text[strings.Index(text, "      B: "):] {
+				t.Errorf("deleted: %v, %v\n%s", changes, err, read(t, name))
+			}
 		})
 	}
 }
@@ -540,6 +545,25 @@ func TestWriteFails(t *testing.T) {
 	}
 	if _, err := NewStore(name, Options{}); err == nil || strings.Contains(err.Error(), canary) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestHuge has a file of 200 MB, which is a hole, in the place of the store's.
+func TestHuge(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "dev.yaml")
+	write(t, name, empty)
+	s := newStore(t, name, Options{})
+	if err := os.Truncate(name, 200_000_000); err != nil {
+		t.Fatal(err)
+	}
+	_, read := s.Read(t.Context(), []secrets.Path{path("carts", "secret")})
+	_, written := s.Write(t.Context(), secrets.Doc{Path: path("carts", "secret"), Values: map[string]secrets.Value{"A": secrets.New(canary)}})
+	_, opened := NewStore(name, Options{})
+	for what, err := range map[string]error{"read": read, "written": written, "opened": opened} {
+		if err == nil || !strings.Contains(err.Error(), "the bound of 4096 KiB") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 

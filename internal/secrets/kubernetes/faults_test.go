@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/helm-kai/helm-kai/internal/secrets"
+	"github.com/helm-kai/helm-kai/internal/secrets/storetest"
 )
 
 // answering gives a store on a server that always answers the same.
@@ -153,10 +154,10 @@ func TestPasses(t *testing.T) {
 				return true
 			}
 			s := open(server)
-			put(t, s, place, map[string]any{"A": "1"})
-			put(t, s, place, map[string]any{"A": "2"})
-			want(t, s, place, map[string]any{"A": "2"})
-			put(t, s, place, nil)
+			storetest.Put(t, s, place, map[string]any{"A": "1"})
+			storetest.Put(t, s, place, map[string]any{"A": "2"})
+			storetest.Want(t, s, place, map[string]any{"A": "2"})
+			storetest.Put(t, s, place, nil)
 		})
 	}
 }
@@ -173,7 +174,7 @@ func TestRetryAfter(t *testing.T) {
 		says(429, `{"kind":"Status"}`)(w, r)
 		return true
 	}
-	want(t, open(server), place, nil)
+	storetest.Want(t, open(server), place, nil)
 	if waited := time.Duration(time.Now().UnixNano() - first.Load()); waited < time.Second {
 		t.Errorf("it was asked to wait a second, and waited %v", waited)
 	}
@@ -222,8 +223,8 @@ func TestCut(t *testing.T) {
 		t.Parallel()
 		f, server := newFake(t, "shop")
 		lose(f, http.MethodPost, nil)
-		version := put(t, open(server), place, one)
-		if doc := get(t, open(server), place); doc.Version != version || f.version != 1 {
+		version := storetest.Put(t, open(server), place, one)
+		if doc := storetest.Get(t, open(server), place); doc.Version != version || f.version != 1 {
 			t.Errorf("the version is %s, was given as %s, of %d writes", doc.Version, version, f.version)
 		}
 	})
@@ -231,10 +232,10 @@ func TestCut(t *testing.T) {
 		t.Parallel()
 		f, server := newFake(t, "shop")
 		s := open(server)
-		put(t, s, place, one)
+		storetest.Put(t, s, place, one)
 		lose(f, http.MethodPut, nil)
-		version := put(t, s, place, two)
-		if doc := get(t, s, place); doc.Version != version || f.version != 2 {
+		version := storetest.Put(t, s, place, two)
+		if doc := storetest.Get(t, s, place); doc.Version != version || f.version != 2 {
 			t.Errorf("the version is %s, was given as %s, of %d writes", doc.Version, version, f.version)
 		}
 	})
@@ -242,9 +243,9 @@ func TestCut(t *testing.T) {
 		t.Parallel()
 		f, server := newFake(t, "shop")
 		s := open(server)
-		put(t, s, place, one)
+		storetest.Put(t, s, place, one)
 		lose(f, http.MethodDelete, nil)
-		put(t, s, place, nil)
+		storetest.Put(t, s, place, nil)
 		if f.version != 2 {
 			t.Errorf("%d writes", f.version)
 		}
@@ -253,29 +254,29 @@ func TestCut(t *testing.T) {
 		t.Parallel()
 		f, server := newFake(t, "shop")
 		s := open(server)
-		put(t, s, place, one)
+		storetest.Put(t, s, place, one)
 		lose(f, http.MethodPut, func() {
 			f.edit("shop", Name(place), func(o map[string]any) { o["data"].(map[string]any)["B"] = b64("hand") })
 		})
-		version := put(t, s, place, two)
-		doc := get(t, s, place)
+		version := storetest.Put(t, s, place, two)
+		doc := storetest.Get(t, s, place)
 		if doc.Version == version || version == "" {
 			t.Error("the version is that of somebody else's edit")
 		}
-		want(t, s, place, map[string]any{"A": "2", "B": "hand"})
+		storetest.Want(t, s, place, map[string]any{"A": "2", "B": "hand"})
 	})
 	t.Run("update, then another's write", func(t *testing.T) {
 		t.Parallel()
 		f, server := newFake(t, "shop")
 		s := open(server)
-		put(t, s, place, one)
+		storetest.Put(t, s, place, one)
 		lose(f, http.MethodPut, func() {
 			f.edit("shop", Name(place), func(o map[string]any) {
 				o["metadata"].(map[string]any)["annotations"].(map[string]any)[keyWrite] = "another"
 			})
 		})
-		doc := get(t, s, place)
-		doc.Values = hide(t, map[string]any{"A": canary})
+		doc := storetest.Get(t, s, place)
+		doc.Values = storetest.Hide(t, map[string]any{"A": canary})
 		_, err := s.Write(t.Context(), doc)
 		wantError(t, err, "whether it was done is not known", "read the path again")
 		if kindOf(err) != Unsure {
@@ -287,7 +288,7 @@ func TestCut(t *testing.T) {
 		f, server := newFake(t, "shop")
 		ctx, cancel := context.WithCancel(t.Context())
 		lose(f, http.MethodPost, cancel)
-		_, err := open(server).Write(ctx, secrets.Doc{Path: place, Values: hide(t, map[string]any{"A": canary})})
+		_, err := open(server).Write(ctx, secrets.Doc{Path: place, Values: storetest.Hide(t, map[string]any{"A": canary})})
 		wantError(t, err, "not known")
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
@@ -334,7 +335,7 @@ func TestInCluster(t *testing.T) {
 	t.Cleanup(func() { _ = s.Close() })
 	for _, wanted := range []string{"first", "second"} {
 		write("token", wanted)
-		want(t, s, place, nil)
+		storetest.Want(t, s, place, nil)
 		if token.Load() != "Bearer "+wanted {
 			t.Errorf("the token was not read again")
 		}

@@ -26,7 +26,7 @@ func InCluster() (client *http.Client, base, namespace string, err error) {
 
 func inCluster(dir string, getenv func(string) string) (*http.Client, string, string, error) {
 	fail := func(text string) (*http.Client, string, string, error) {
-		return nil, "", "", &Error{Text: "this is no pod with a service account: " + text, Hint: "outside of a cluster name a kubeconfig; in a pod set automountServiceAccountToken"}
+		return nil, "", "", &Error{Text: "this is no pod with a service account: " + text, Hint: "outside of a cluster name a kubeconfig; in a pod set automountServiceAccountToken", lasting: true}
 	}
 	host, port := getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT")
 	if host == "" || port == "" {

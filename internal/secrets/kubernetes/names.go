@@ -73,6 +73,16 @@ func Name(p secrets.Path) string {
 	return strings.Trim(readable, "-") + "-" + sum
 }
 
+// Entry gives where a value is kept: the name of its path's Secret, and the key of
+// that Secret's data.
+func Entry(p secrets.Path, name string) (secret, key string, err error) {
+	if err := checkPath(p); err != nil {
+		return "", "", err
+	}
+	key, err = dataKey(name)
+	return Name(p), key, err
+}
+
 // labelValue gives a name as the value of a label, and whether it says it all.
 func labelValue(name string) (value string, whole bool) {
 	if len(name) <= maxLabel && isLabel.MatchString(name) {

@@ -45,7 +45,12 @@ type Error struct {
 	Text   string
 	Hint   string
 	reason string // the API server's
+	// lasting says that it was found here, before anything was asked.
+	lasting bool
 }
+
+// Lasting says whether asking again cannot help: this is no pod.
+func (e *Error) Lasting() bool { return e.lasting }
 
 func (e *Error) Error() string {
 	if e.Hint == "" {
@@ -164,7 +169,7 @@ func (s *Store) once(ctx context.Context, c call) ([]byte, *failure) {
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, c.method(), s.base+c.path(), bytes.NewReader(c.body))
 	if err != nil {
-		return nil, &failure{Error: Error{Text: s.where + ": its address is no URL"}, undone: true}
+		return nil, &failure{Error: Error{Text: s.where + ": its address is no URL", lasting: true}, undone: true}
 	}
 	request.Header.Set("Accept", "application/json")
 	if c.accept != "" {

@@ -122,22 +122,22 @@ func TestServerEditedByHand(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	s := c.store()
-	put(t, s, place, map[string]any{"n": json.Number("1"), "a b": "x", "gone": "x"})
-	before := get(t, s, place)
+	storetest.Put(t, s, place, map[string]any{"n": json.Number("1"), "a b": "x", "gone": "x"})
+	before := storetest.Get(t, s, place)
 	c.send(t.Context(), http.MethodPatch, c.secret(Name(place)), map[string]any{
 		"stringData": map[string]any{"n": "two", "hand": "made"},
 		"data":       map[string]any{"gone": nil},
 		"metadata":   map[string]any{"labels": map[string]any{"team": "shop"}, "annotations": map[string]any{"example.com/note": "x"}, "finalizers": []any{"example.com/hold"}},
 	})
-	after := get(t, s, place)
+	after := storetest.Get(t, s, place)
 	if after.Version == before.Version || after.Time.IsZero() || time.Since(after.Time) > time.Hour {
 		t.Errorf("the version is %s after %s, of %v", after.Version, before.Version, after.Time)
 	}
 	hand := map[string]any{"n": "two", "hand": "made", "a b": "x"}
-	want(t, s, place, hand)
+	storetest.Want(t, s, place, hand)
 	hand["new"] = true
-	put(t, s, place, hand)
-	want(t, s, place, hand)
+	storetest.Put(t, s, place, hand)
+	storetest.Want(t, s, place, hand)
 	var o struct {
 		Metadata struct {
 			Labels, Annotations map[string]string
@@ -157,12 +157,12 @@ func TestServerEditedByHand(t *testing.T) {
 	if paths, err := s.List(t.Context(), place.Deployment); err != nil || len(paths) != 0 {
 		t.Errorf("a Secret that was emptied: %v, %v", paths, err)
 	}
-	if _, err := s.Write(t.Context(), secrets.Doc{Path: place, Values: hide(t, map[string]any{"A": "1"})}); err != nil {
+	if _, err := s.Write(t.Context(), secrets.Doc{Path: place, Values: storetest.Hide(t, map[string]any{"A": "1"})}); err != nil {
 		t.Error(err)
 	}
 	c.send(t.Context(), http.MethodPatch, c.secret(Name(place)), map[string]any{"immutable": true})
-	doc := get(t, s, place)
-	doc.Values = hide(t, map[string]any{"A": canary})
+	doc := storetest.Get(t, s, place)
+	doc.Values = storetest.Hide(t, map[string]any{"A": canary})
 	_, err := s.Write(t.Context(), doc)
 	wantError(t, err, "immutable", "delete the Secret "+Name(place))
 }
@@ -195,14 +195,14 @@ func TestServerBounds(t *testing.T) {
 	c := newCluster(t)
 	s := c.store()
 	exact := map[string]any{"A": strings.Repeat("x", 1<<20)}
-	put(t, s, place, exact)
-	want(t, s, place, exact)
+	storetest.Put(t, s, place, exact)
+	storetest.Want(t, s, place, exact)
 	// More in names than a Secret takes, though not in values.
 	names := map[string]any{}
 	for i := range 9000 {
 		names[fmt.Sprintf("%s-%d", strings.Repeat("name", 60), i)] = "x"
 	}
-	_, err := s.Write(t.Context(), secrets.Doc{Path: secrets.Path{Deployment: "dev", App: "names", Scope: "public"}, Values: hide(t, names)})
+	_, err := s.Write(t.Context(), secrets.Doc{Path: secrets.Path{Deployment: "dev", App: "names", Scope: "public"}, Values: storetest.Hide(t, names)})
 	wantError(t, err, "cannot keep all of dev/names/public")
 }
 
@@ -212,7 +212,7 @@ func TestServerRole(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	other := secrets.Path{Deployment: "dev", App: "orders", Scope: secrets.Secret}
-	put(t, c.store(), other, map[string]any{"A": "1"})
+	storetest.Put(t, c.store(), other, map[string]any{"A": "1"})
 	for user, role := range map[string]string{
 		"reader-of-one": Role(c.namespace, "dev", false, place),
 		"writer-of-one": Role(c.namespace, "dev", true, place),
@@ -225,13 +225,13 @@ func TestServerRole(t *testing.T) {
 	wantError(t, err, `User "nobody"`, "the verb get on secrets", "kind: Role")
 	_, err = c.as("nobody").List(t.Context(), "dev")
 	wantError(t, err, "the verb list on secrets", "verbs: [get, list]")
-	_, err = c.as("reader").Write(t.Context(), secrets.Doc{Path: place, Values: hide(t, map[string]any{"A": canary})})
+	_, err = c.as("reader").Write(t.Context(), secrets.Doc{Path: place, Values: storetest.Hide(t, map[string]any{"A": canary})})
 	wantError(t, err, "the verb create on secrets", "verbs: [create]")
 
-	put(t, c.as("writer-of-one"), place, map[string]any{"A": "1"})
-	put(t, c.as("writer-of-one"), place, map[string]any{"A": "2"})
-	want(t, c.as("reader-of-one"), place, map[string]any{"A": "2"})
-	want(t, c.as("reader"), place, map[string]any{"A": "2"})
+	storetest.Put(t, c.as("writer-of-one"), place, map[string]any{"A": "1"})
+	storetest.Put(t, c.as("writer-of-one"), place, map[string]any{"A": "2"})
+	storetest.Want(t, c.as("reader-of-one"), place, map[string]any{"A": "2"})
+	storetest.Want(t, c.as("reader"), place, map[string]any{"A": "2"})
 	for _, user := range []string{"reader-of-one", "writer-of-one"} {
 		_, err = c.as(user).Read(t.Context(), []secrets.Path{place, other})
 		wantError(t, err, Name(other))
@@ -241,10 +241,10 @@ func TestServerRole(t *testing.T) {
 	if paths, err := c.as("reader").List(t.Context(), "dev"); err != nil || len(paths) != 2 {
 		t.Errorf("%v, %v", paths, err)
 	}
-	_, err = c.as("reader").Write(t.Context(), secrets.Doc{Path: place, Version: get(t, c.store(), place).Version})
+	_, err = c.as("reader").Write(t.Context(), secrets.Doc{Path: place, Version: storetest.Get(t, c.store(), place).Version})
 	wantError(t, err, "the verb delete on secrets")
-	put(t, c.as("writer-of-one"), place, nil)
-	put(t, c.as("writer"), other, nil)
+	storetest.Put(t, c.as("writer-of-one"), place, nil)
+	storetest.Put(t, c.as("writer"), other, nil)
 	if paths, err := c.as("writer").List(t.Context(), "dev"); err != nil || len(paths) != 0 {
 		t.Errorf("%v, %v", paths, err)
 	}
@@ -282,8 +282,8 @@ func TestServerMissing(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	missing := New(c.client, c.base, c.namespace+"-none", Options{})
-	want(t, missing, place, nil)
-	_, err := missing.Write(t.Context(), secrets.Doc{Path: place, Values: hide(t, map[string]any{"A": canary})})
+	storetest.Want(t, missing, place, nil)
+	_, err := missing.Write(t.Context(), secrets.Doc{Path: place, Values: storetest.Hide(t, map[string]any{"A": canary})})
 	wantError(t, err, "not found", "kubectl create namespace "+c.namespace+"-none")
 	if got, err := c.store().Object(t.Context(), "ConfigMap", "", "kube-root-ca.crt"); err != nil || got != nil && got["ca.crt"].IsZero() {
 		t.Errorf("%v, %v", got, err)
@@ -366,7 +366,7 @@ func TestServerRestarted(t *testing.T) {
 	time.Sleep(500 * time.Millisecond)
 	close(stop)
 	running.Wait()
-	n, _ := strconv.ParseInt(get(t, s, place).Values["N"].Reveal(), 10, 64)
+	n, _ := strconv.ParseInt(storetest.Get(t, s, place).Values["N"].Reveal(), 10, 64)
 	if n < done.Load() || n > done.Load()+doubtful.Load() {
 		t.Errorf("%d increments were done and %d are in doubt, and the number is %d", done.Load(), doubtful.Load(), n)
 	}

@@ -26,62 +26,9 @@ func open(server *httptest.Server) *Store {
 	return New(server.Client(), server.URL, "shop", Options{Patience: 2 * time.Second})
 }
 
-func hide(t *testing.T, fields map[string]any) map[string]secrets.Value {
-	t.Helper()
-	values := make(map[string]secrets.Value, len(fields))
-	for key, field := range fields {
-		value, err := secrets.Of(field)
-		if err != nil {
-			t.Fatal(err)
-		}
-		values[key] = value
-	}
-	return values
-}
-
-func get(t *testing.T, s secrets.Store, path secrets.Path) secrets.Doc {
-	t.Helper()
-	docs, err := s.Read(t.Context(), []secrets.Path{path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc := docs[path]
-	doc.Path = path
-	return doc
-}
-
-func put(t *testing.T, s secrets.Store, path secrets.Path, fields map[string]any) string {
-	t.Helper()
-	doc := get(t, s, path)
-	doc.Values = hide(t, fields)
-	version, err := s.Write(t.Context(), doc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return version
-}
-
-func want(t *testing.T, s secrets.Store, path secrets.Path, fields map[string]any) {
-	t.Helper()
-	if got := get(t, s, path).Values; !maps.EqualFunc(got, hide(t, fields), secrets.Value.Equal) {
-		t.Errorf("%s has the keys %q, or other values", path, slices.Sorted(maps.Keys(got)))
-	}
-}
-
 func wantError(t *testing.T, err error, texts ...string) {
 	t.Helper()
-	if err == nil {
-		t.Errorf("no error, and it should say %q", texts)
-		return
-	}
-	for _, text := range texts {
-		if !strings.Contains(err.Error(), text) {
-			t.Errorf("the error is %q, and should say %q", err, text)
-		}
-	}
-	if strings.Contains(err.Error(), canary) || strings.Contains(err.Error(), base64.StdEncoding.EncodeToString([]byte(canary))) {
-		t.Errorf("the error shows a value: %q", texts)
-	}
+	storetest.WantError(t, err, []string{canary}, texts...)
 }
 
 func b64(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
@@ -105,7 +52,7 @@ func TestFakeEncrypted(t *testing.T) {
 func TestSecretAsPodsSeeIt(t *testing.T) {
 	t.Parallel()
 	f, server := newFake(t, "shop")
-	put(t, open(server), place, map[string]any{"DB_PASSWORD": "example", "port": json.Number("5432"), "a b": "x"})
+	storetest.Put(t, open(server), place, map[string]any{"DB_PASSWORD": "example", "port": json.Number("5432"), "a b": "x"})
 	o := f.get("shop", "secrets", "kai-dev-carts-secret")
 	if o["type"] != "Opaque" {
 		t.Errorf("the type is %v", o["type"])
@@ -129,7 +76,7 @@ func TestEditedByHand(t *testing.T) {
 	t.Parallel()
 	f, server := newFake(t, "shop")
 	s := open(server)
-	first := put(t, s, place, map[string]any{"n": json.Number("1"), "list": []any{"a"}, "gone": "x"})
+	first := storetest.Put(t, s, place, map[string]any{"n": json.Number("1"), "list": []any{"a"}, "gone": "x"})
 	f.edit("shop", Name(place), func(o map[string]any) {
 		o["data"] = map[string]any{"n": b64("not a number"), "list": b64(`[ "a", "b" ]`), "kai--x": b64("own"), "kai--a-2fb": b64("ours"), "binary": b64("\xff\x00")}
 		metadata := o["metadata"].(map[string]any)
@@ -138,16 +85,16 @@ func TestEditedByHand(t *testing.T) {
 		metadata["generation"] = json.Number("12345678901234567890")
 		o["type"] = "example.com/own"
 	})
-	doc := get(t, s, place)
+	doc := storetest.Get(t, s, place)
 	if doc.Version == first {
 		t.Error("an edit by hand made no version")
 	}
 	hand := map[string]any{"n": "not a number", "list": []any{"a", "b"}, "kai--x": "own", "a/b": "ours", "binary": "\xff\x00"}
-	want(t, s, place, hand)
+	storetest.Want(t, s, place, hand)
 
 	hand["new"] = "x"
-	put(t, s, place, hand)
-	want(t, s, place, hand)
+	storetest.Put(t, s, place, hand)
+	storetest.Want(t, s, place, hand)
 	o := f.get("shop", "secrets", Name(place))
 	metadata := o["metadata"].(map[string]any)
 	if o["type"] != "example.com/own" || metadata["labels"].(map[string]any)["team"] != "shop" || metadata["ownerReferences"] == nil {
@@ -163,11 +110,11 @@ func TestMadeByHand(t *testing.T) {
 	f, server := newFake(t, "shop")
 	s := open(server)
 	f.put("shop", "secrets", Name(place), map[string]any{"kind": "Secret", "data": map[string]any{"A": b64("1")}})
-	want(t, s, place, map[string]any{"A": "1"})
+	storetest.Want(t, s, place, map[string]any{"A": "1"})
 	if paths, err := s.List(t.Context(), "dev"); err != nil || len(paths) != 0 {
 		t.Errorf("without labels: %v, %v", paths, err)
 	}
-	put(t, s, place, map[string]any{"A": "2"})
+	storetest.Put(t, s, place, map[string]any{"A": "2"})
 	// A copy keeps the labels, and is not the path's.
 	f.put("shop", "secrets", "copy", f.get("shop", "secrets", Name(place)))
 	if paths, err := s.List(t.Context(), "dev"); err != nil || !slices.Equal(paths, []secrets.Path{place}) {
@@ -178,15 +125,15 @@ func TestMadeByHand(t *testing.T) {
 	if paths, err := s.List(t.Context(), "dev"); err != nil || len(paths) != 0 {
 		t.Errorf("a Secret that was emptied: %v, %v", paths, err)
 	}
-	if doc := get(t, s, place); doc.Version != "" {
+	if doc := storetest.Get(t, s, place); doc.Version != "" {
 		t.Errorf("a Secret that was emptied has the version %q", doc.Version)
 	}
-	put(t, s, place, map[string]any{"A": "3"})
-	want(t, s, place, map[string]any{"A": "3"})
+	storetest.Put(t, s, place, map[string]any{"A": "3"})
+	storetest.Want(t, s, place, map[string]any{"A": "3"})
 
 	f.edit("shop", Name(place), func(o map[string]any) { o["immutable"] = true })
-	doc := get(t, s, place)
-	doc.Values = hide(t, map[string]any{"A": canary})
+	doc := storetest.Get(t, s, place)
+	doc.Values = storetest.Hide(t, map[string]any{"A": canary})
 	_, err := s.Write(t.Context(), doc)
 	var cannot *secrets.CannotError
 	if !errors.As(err, &cannot) {
@@ -201,7 +148,7 @@ func TestListPages(t *testing.T) {
 	f.page = 2
 	s := open(server)
 	for _, app := range []string{"a", "b", "c", "d", "e", "Not DNS", strings.Repeat("long", 30)} {
-		put(t, s, secrets.Path{Deployment: "dev", App: app, Scope: secrets.Public}, map[string]any{"A": "1"})
+		storetest.Put(t, s, secrets.Path{Deployment: "dev", App: app, Scope: secrets.Public}, map[string]any{"A": "1"})
 	}
 	f.reset()
 	paths, err := s.List(t.Context(), "dev")
@@ -233,12 +180,12 @@ func TestBounds(t *testing.T) {
 		many[fmt.Sprintf("a-rather-long-name-%d", i)] = true
 	}
 	for name, doc := range map[string]secrets.Doc{
-		"a value": {Path: place, Values: hide(t, map[string]any{"A": strings.Repeat(canary, 1<<17)})},
-		"kinds":   {Path: place, Values: hide(t, many)},
-		"a key":   {Path: place, Values: hide(t, map[string]any{strings.Repeat("k", 254): "x"})},
-		"no key":  {Path: place, Values: hide(t, map[string]any{"": "x"})},
-		"a scope": {Path: secrets.Path{Deployment: "dev", App: "a", Scope: "elsewhere"}, Values: hide(t, map[string]any{"A": "1"})},
-		"no app":  {Path: secrets.Path{Deployment: "dev", App: " ", Scope: "secret"}, Values: hide(t, map[string]any{"A": "1"})},
+		"a value": {Path: place, Values: storetest.Hide(t, map[string]any{"A": strings.Repeat(canary, 1<<17)})},
+		"kinds":   {Path: place, Values: storetest.Hide(t, many)},
+		"a key":   {Path: place, Values: storetest.Hide(t, map[string]any{strings.Repeat("k", 254): "x"})},
+		"no key":  {Path: place, Values: storetest.Hide(t, map[string]any{"": "x"})},
+		"a scope": {Path: secrets.Path{Deployment: "dev", App: "a", Scope: "elsewhere"}, Values: storetest.Hide(t, map[string]any{"A": "1"})},
+		"no app":  {Path: secrets.Path{Deployment: "dev", App: " ", Scope: "secret"}, Values: storetest.Hide(t, map[string]any{"A": "1"})},
 	} {
 		_, err := s.Write(t.Context(), doc)
 		var cannot *secrets.CannotError
@@ -248,8 +195,8 @@ func TestBounds(t *testing.T) {
 		wantError(t, err, "cannot keep")
 	}
 	exact := map[string]any{"A": strings.Repeat("x", 1<<20)}
-	put(t, s, place, exact)
-	want(t, s, place, exact)
+	storetest.Put(t, s, place, exact)
+	storetest.Want(t, s, place, exact)
 }
 
 func TestLegacy(t *testing.T) {

@@ -215,13 +215,21 @@ func TestFileIn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// One of 200 MB, which is a hole.
+	huge, err := os.Create(filepath.Join(dir, "huge"))
+	if err == nil {
+		err = errors.Join(huge.Truncate(200_000_000), huge.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	open := FileIn(dir)
 	for _, path := range []string{"a.txt", filepath.ToSlash(filepath.Join(dir, "a.txt"))} {
 		if v, err := open(t.Context(), path); err != nil || v.Reveal() != "text\n" {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	for path, want := range map[string]string{"none": "the file none is not there", ".": "is a folder", "large": "the bound of 4096 KiB"} {
+	for path, want := range map[string]string{"none": "the file none is not there", ".": "is a folder", "large": "the bound of 4096 KiB", "huge": "the bound of 4096 KiB"} {
 		if _, err := open(t.Context(), path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}

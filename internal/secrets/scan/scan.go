@@ -134,7 +134,7 @@ func (s *Scanner) text(key secrets.Key, text string) bool {
 // escapes gives the forms in which a text stands inside another.
 func escapes(t string) []string {
 	quoted, err := json.Marshal(t)
-	forms := []string{strings.Trim(strconv.Quote(t), `"`), url.QueryEscape(t), url.PathEscape(t), strings.ReplaceAll(t, "'", "''")}
+	forms := []string{strings.Trim(strconv.Quote(t), `"`), url.QueryEscape(t), strings.ReplaceAll(url.QueryEscape(t), "+", "%20"), url.PathEscape(t), strings.ReplaceAll(t, "'", "''")}
 	if err == nil {
 		inside := string(quoted[1 : len(quoted)-1])
 		forms = append(forms, inside, strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(inside))

@@ -39,7 +39,7 @@ func found(t *testing.T, s *scan.Scanner, text string) string {
 func TestReader(t *testing.T) {
 	t.Parallel()
 	s := scanner(t, map[string]any{
-		"plain": `p@ss"w'rd/1`, "short": "12345", "flag": true, "nested": map[string]any{"list": []any{"inside-it"}}, "other": "other-value",
+		"plain": `p@ss"w'rd/1`, "short": "12345", "flag": true, "nested": map[string]any{"list": []any{"inside-it"}}, "other": "other-value", "words": "two $words",
 		"pem": "-----BEGIN-----\nQUJDREVGR0hJSktMTU5PUA\n-----END-----\n",
 	})
 	if len(s.Short) != 1 || s.Short[0].Name != "short" {
@@ -50,6 +50,8 @@ func TestReader(t *testing.T) {
 		"nothing 12345 true":            "",
 		"x\n p@ss\"w'rd/1 p@ss\"w'rd/1": "2 plain raw",
 		"p%40ss%22w%27rd%2F1":           "1 plain escaped",
+		"?q=two%20%24words&":            "1 words escaped",
+		"?q=two+%24words&":              "1 words escaped",
 		`p@ss\"w'rd/1`:                  "1 plain escaped",
 		`p@ss"w''rd/1`:                  "1 plain escaped",
 		"70407373227727":                "",

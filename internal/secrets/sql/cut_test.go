@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/helm-kai/helm-kai/internal/secrets"
+	"github.com/helm-kai/helm-kai/internal/secrets/storetest"
 )
 
 // cutting are connections that end at a commit: before it is done, or after,
@@ -67,7 +68,7 @@ func openCutting(t *testing.T, keep int) (*cutting, *Store, *Store) {
 	t.Helper()
 	o := Options{URL: "sqlite:" + newFile(t), Keep: keep, Patience: 2 * time.Second}
 	sound := mustOpen(t, o)
-	put(t, sound, place, map[string]any{"n": 0})
+	storetest.Put(t, sound, place, map[string]any{"n": 0})
 	target, err := parse(o)
 	if err != nil {
 		t.Fatal(err)
@@ -95,14 +96,14 @@ func TestCut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, s, sound := openCutting(t, 0)
-			doc := get(t, s, place)
-			doc.Values = hide(t, map[string]any{"n": 1})
+			doc := storetest.Get(t, s, place)
+			doc.Values = storetest.Hide(t, map[string]any{"n": 1})
 			cut(c)
 			version, err := s.Write(t.Context(), doc)
 			if err != nil || version != "2" {
 				t.Errorf("version %q, %v", version, err)
 			}
-			want(t, sound, place, map[string]any{"n": 1})
+			storetest.Want(t, sound, place, map[string]any{"n": 1})
 			if docs, err := sound.History(t.Context(), place); err != nil || len(docs) != 2 {
 				t.Errorf("%d versions, %v", len(docs), err)
 			}
@@ -145,17 +146,17 @@ func TestCutAndOthers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, s, sound := openCutting(t, test.keep)
-			doc := get(t, s, place)
-			doc.Values = hide(t, map[string]any{"n": 1})
+			doc := storetest.Get(t, s, place)
+			doc.Values = storetest.Hide(t, map[string]any{"n": 1})
 			test.cut(c)
 			c.meanwhile = func() {
 				for i := range 3 {
-					put(t, sound, place, map[string]any{"n": 100 + i})
+					storetest.Put(t, sound, place, map[string]any{"n": 100 + i})
 				}
 			}
 			version, err := s.Write(t.Context(), doc)
 			test.check(t, version, err)
-			want(t, sound, place, map[string]any{"n": 102})
+			storetest.Want(t, sound, place, map[string]any{"n": 102})
 		})
 	}
 }
@@ -164,8 +165,8 @@ func TestCutAndOthers(t *testing.T) {
 func TestCutForGood(t *testing.T) {
 	t.Parallel()
 	c, s, sound := openCutting(t, 0)
-	doc := get(t, s, place)
-	doc.Values = hide(t, map[string]any{"n": 1})
+	doc := storetest.Get(t, s, place)
+	doc.Values = storetest.Hide(t, map[string]any{"n": 1})
 	c.before.Store(1 << 20)
 	s.patience = 200 * time.Millisecond
 	_, err := s.Write(t.Context(), doc)
@@ -173,7 +174,7 @@ func TestCutForGood(t *testing.T) {
 	if strings.Count(err.Error(), "hint:") != 1 {
 		t.Errorf("the error is %q", err)
 	}
-	want(t, sound, place, map[string]any{"n": 0})
+	storetest.Want(t, sound, place, map[string]any{"n": 0})
 }
 
 // TestCutIncrements: with every connection in danger no increment is lost, and
@@ -196,5 +197,5 @@ func TestCutIncrements(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	want(t, sound, place, map[string]any{"n": 2 * count})
+	storetest.Want(t, sound, place, map[string]any{"n": 2 * count})
 }

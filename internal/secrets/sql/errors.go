@@ -35,6 +35,18 @@ type failure struct {
 func (e *failure) Error() string { return e.text }
 func (e *failure) Unwrap() error { return e.cause }
 
+// settingError is about Options, before anything is asked of a database: it will
+// be so however often it is tried.
+type settingError struct{ err error }
+
+func (e *settingError) Error() string { return e.err.Error() }
+
+// Unwrap gives what is wrong.
+func (e *settingError) Unwrap() error { return e.err }
+
+// Lasting says true.
+func (e *settingError) Lasting() bool { return true }
+
 // judge says what an error means in every dialect.
 func (s *Store) judge(err error) judgment {
 	j := s.dialect.judge(err)

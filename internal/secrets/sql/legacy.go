@@ -21,14 +21,14 @@ const legacyTable = "data"
 func Legacy(ctx context.Context, o Options) ([]secrets.Doc, error) {
 	t, err := parse(o)
 	if err != nil {
-		return nil, err
+		return nil, &settingError{err}
 	}
 	if o.Table == "" {
 		o.Table = legacyTable
 	}
 	s, err := open(o)
 	if err != nil {
-		return nil, err
+		return nil, &settingError{err}
 	}
 	defer s.Close()
 	if s.file != "" {

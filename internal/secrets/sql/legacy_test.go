@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/helm-kai/helm-kai/internal/secrets"
+	"github.com/helm-kai/helm-kai/internal/secrets/storetest"
 )
 
 func TestLegacy(t *testing.T) {
@@ -68,7 +69,7 @@ func checkLegacy(t *testing.T, o Options, columns, deployment string) {
 		{Deployment: deployment, App: "carts", Scope: "public"}:   {"URL": "http://carts.example.com", "n": json.Number("1.50"), "on": true, "list": []any{json.Number("1"), map[string]any{"a": "ä"}}},
 		{Deployment: deployment, App: "global", Scope: "private"}: {"a": "new"},
 	} {
-		if !same(got[path].Values, hide(t, fields)) {
+		if !same(got[path].Values, storetest.Hide(t, fields)) {
 			t.Errorf("%s has %d of %d values, or others", path, len(got[path].Values), len(fields))
 		}
 	}

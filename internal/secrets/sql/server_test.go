@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/helm-kai/helm-kai/internal/secrets"
+	"github.com/helm-kai/helm-kai/internal/secrets/storetest"
 )
 
 // The tests of this file are against servers that somebody else starts, and says
@@ -119,8 +120,8 @@ func serverTLS(t *testing.T, server server) {
 		o := ownTables(t, server.Options)
 		o.TLS = settings
 		s := mustOpen(t, o)
-		put(t, s, place, map[string]any{"a": "b"})
-		want(t, s, place, map[string]any{"a": "b"})
+		storetest.Put(t, s, place, map[string]any{"a": "b"})
+		storetest.Want(t, s, place, map[string]any{"a": "b"})
 		query := "SELECT ssl::text FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 		if s.dialect == mysql {
 			query = "SELECT variable_value FROM information_schema.session_status WHERE variable_name = 'Ssl_cipher'"
@@ -174,17 +175,17 @@ func serverRights(t *testing.T, server server) {
 		run(t, server.Options, "DROP USER "+account)
 	})
 	s := mustOpen(t, reader)
-	if doc := get(t, s, place); doc.Version != "" {
+	if doc := storetest.Get(t, s, place); doc.Version != "" {
 		t.Error("there is something")
 	}
-	put(t, mustOpen(t, o), place, map[string]any{"a": "b"})
+	storetest.Put(t, mustOpen(t, o), place, map[string]any{"a": "b"})
 	if target.dialect == postgres {
 		run(t, o, "GRANT SELECT ON {paths}, {versions}, {migrations} TO "+account)
 	}
-	want(t, s, place, map[string]any{"a": "b"})
-	_, err = s.Write(t.Context(), secrets.Doc{Path: place, Version: "1", Values: hide(t, map[string]any{"a": canary})})
+	storetest.Want(t, s, place, map[string]any{"a": "b"})
+	_, err = s.Write(t.Context(), secrets.Doc{Path: place, Version: "1", Values: storetest.Hide(t, map[string]any{"a": canary})})
 	wantError(t, err, "denied", "hint: the user needs SELECT, INSERT")
-	want(t, s, place, map[string]any{"a": "b"})
+	storetest.Want(t, s, place, map[string]any{"a": "b"})
 }
 
 func serverLegacy(t *testing.T, server server) {
@@ -215,34 +216,34 @@ func serverSchema(t *testing.T, server server) {
 	o.Schema = "s_" + random()
 	o.Table = "select" // no name of ours needs to be none of SQL's
 	s := mustOpen(t, o)
-	_, err := s.Write(t.Context(), secrets.Doc{Path: place, Values: hide(t, map[string]any{"a": canary})})
+	_, err := s.Write(t.Context(), secrets.Doc{Path: place, Values: storetest.Hide(t, map[string]any{"a": canary})})
 	wantError(t, err, o.Schema, "hint: create the schema")
 	run(t, server.Options, "CREATE SCHEMA "+o.Schema)
 	t.Cleanup(func() { run(t, server.Options, "DROP SCHEMA "+o.Schema+" CASCADE") })
-	put(t, s, place, map[string]any{"a": "b"})
-	want(t, mustOpen(t, o), place, map[string]any{"a": "b"})
+	storetest.Put(t, s, place, map[string]any{"a": "b"})
+	storetest.Want(t, mustOpen(t, o), place, map[string]any{"a": "b"})
 }
 
 // serverCut: the server commits, and the connection ends before it can say so.
 func serverCut(t *testing.T, server server) {
 	o := ownTables(t, server.Options)
 	sound := mustOpen(t, o)
-	put(t, sound, place, map[string]any{"n": 0})
+	storetest.Put(t, sound, place, map[string]any{"n": 0})
 	p := newProxy(t, o)
 	o.URL = p.url
 	s := mustOpen(t, o)
 	for i := range 5 {
 		p.cuts.Store(1)
-		doc := get(t, s, place)
-		doc.Values = hide(t, map[string]any{"n": i + 1})
+		doc := storetest.Get(t, s, place)
+		doc.Values = storetest.Hide(t, map[string]any{"n": i + 1})
 		version, err := s.Write(t.Context(), doc)
 		if wanted := fmt.Sprint(i + 2); err != nil || version != wanted || p.cuts.Load() != 0 {
 			t.Errorf("version %q of %q with %d cuts left, %v", version, wanted, p.cuts.Load(), err)
 		}
-		want(t, sound, place, map[string]any{"n": i + 1})
+		storetest.Want(t, sound, place, map[string]any{"n": i + 1})
 	}
 	// Every other commit of one of two writers.
-	put(t, sound, place, map[string]any{"n": 0})
+	storetest.Put(t, sound, place, map[string]any{"n": 0})
 	var wait sync.WaitGroup
 	const count = 20
 	for _, own := range []*Store{s, sound} {
@@ -258,7 +259,7 @@ func serverCut(t *testing.T, server server) {
 		})
 	}
 	wait.Wait()
-	want(t, sound, place, map[string]any{"n": 2 * count})
+	storetest.Want(t, sound, place, map[string]any{"n": 2 * count})
 }
 
 // serverKills: an administrator ends the sessions between reading and writing,
@@ -268,16 +269,16 @@ func serverKills(t *testing.T, server server) {
 	p := newProxy(t, o)
 	o.URL = p.url
 	s := mustOpen(t, o)
-	put(t, s, place, map[string]any{"n": 0})
+	storetest.Put(t, s, place, map[string]any{"n": 0})
 	for i := range 3 {
-		doc := get(t, s, place)
-		doc.Values = hide(t, map[string]any{"n": i + 1})
+		doc := storetest.Get(t, s, place)
+		doc.Values = storetest.Hide(t, map[string]any{"n": i + 1})
 		p.away(500 * time.Millisecond)
 		if _, err := s.Write(t.Context(), doc); err != nil {
 			t.Error(err)
 		}
 		p.away(500 * time.Millisecond)
-		want(t, s, place, map[string]any{"n": i + 1})
+		storetest.Want(t, s, place, map[string]any{"n": i + 1})
 
 		conn, err := s.db.Conn(t.Context())
 		if err != nil {
@@ -293,7 +294,7 @@ func serverKills(t *testing.T, server server) {
 			t.Fatal(err)
 		}
 		run(t, server.Options, fmt.Sprintf(end, id))
-		put(t, s, place, map[string]any{"n": -i})
+		storetest.Put(t, s, place, map[string]any{"n": -i})
 	}
 }
 
@@ -325,13 +326,13 @@ func serverMum(t *testing.T, server server) {
 	p := newProxy(t, own)
 	own.URL = p.url
 	s := mustOpen(t, own)
-	version := put(t, s, place, map[string]any{"a": "b"})
+	version := storetest.Put(t, s, place, map[string]any{"a": "b"})
 	p.mum.Store(true)
 	defer p.mum.Store(false)
 	ctx, cancel = context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	_, read := s.Read(ctx, []secrets.Path{place})
-	_, write := s.Write(ctx, secrets.Doc{Path: place, Version: version, Values: hide(t, map[string]any{"a": canary})})
+	_, write := s.Write(ctx, secrets.Doc{Path: place, Version: version, Values: storetest.Hide(t, map[string]any{"a": canary})})
 	for what, err := range map[string]error{"read": read, "write": write} {
 		wantError(t, err, what)
 		if !errors.Is(err, context.DeadlineExceeded) {
@@ -345,7 +346,7 @@ func serverPool(t *testing.T, server server) {
 	p := newProxy(t, o)
 	o.URL, o.Conns = p.url, 3
 	s := mustOpen(t, o)
-	put(t, s, place, map[string]any{"n": 0})
+	storetest.Put(t, s, place, map[string]any{"n": 0})
 	var wait sync.WaitGroup
 	for range 12 {
 		wait.Go(func() {
@@ -357,7 +358,7 @@ func serverPool(t *testing.T, server server) {
 		})
 	}
 	wait.Wait()
-	want(t, s, place, map[string]any{"n": 60})
+	storetest.Want(t, s, place, map[string]any{"n": 60})
 	if most := p.most.Load(); most > 3 {
 		t.Errorf("there were %d connections at once", most)
 	}
@@ -375,19 +376,19 @@ func TestServerRestart(t *testing.T) {
 			// While one waits for the server, the other may write often.
 			o.Keep = -1
 			a, b := mustOpen(t, o), mustOpen(t, o)
-			put(t, a, place, map[string]any{"n": 0})
+			storetest.Put(t, a, place, map[string]any{"n": 0})
 
 			// Between reading and writing.
-			doc := get(t, a, place)
-			doc.Values = hide(t, map[string]any{"n": 1})
+			doc := storetest.Get(t, a, place)
+			doc.Values = storetest.Hide(t, map[string]any{"n": 1})
 			restart(t, srv)
 			if version, err := a.Write(t.Context(), doc); err != nil || version != "2" {
 				t.Errorf("version %q, %v", version, err)
 			}
-			want(t, b, place, map[string]any{"n": 1})
+			storetest.Want(t, b, place, map[string]any{"n": 1})
 
 			// While two write.
-			put(t, a, place, map[string]any{"n": 0})
+			storetest.Put(t, a, place, map[string]any{"n": 0})
 			stop := make(chan struct{})
 			var wait sync.WaitGroup
 			var done atomic.Int64
@@ -412,7 +413,7 @@ func TestServerRestart(t *testing.T) {
 			close(stop)
 			wait.Wait()
 			t.Logf("%d increments", done.Load())
-			want(t, a, place, map[string]any{"n": done.Load()})
+			storetest.Want(t, a, place, map[string]any{"n": done.Load()})
 		})
 	}
 }

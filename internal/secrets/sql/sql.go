@@ -99,7 +99,7 @@ type Store struct {
 func Open(ctx context.Context, o Options) (*Store, error) {
 	s, err := open(o)
 	if err != nil {
-		return nil, err
+		return nil, &settingError{err}
 	}
 	if _, err := s.ready(ctx, false); err != nil {
 		_ = s.Close()

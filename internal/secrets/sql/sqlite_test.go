@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/helm-kai/helm-kai/internal/secrets"
+	"github.com/helm-kai/helm-kai/internal/secrets/storetest"
 )
 
 func TestSQLite(t *testing.T) {
@@ -40,7 +41,7 @@ func TestSQLiteFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "new", "secrets.db")
 	s := mustOpen(t, Options{URL: "sqlite:" + file})
-	if doc := get(t, s, place); doc.Version != "" {
+	if doc := storetest.Get(t, s, place); doc.Version != "" {
 		t.Error("a file that is not there holds something")
 	}
 	if list, err := s.List(t.Context(), place.Deployment); err != nil || len(list) != 0 {
@@ -52,7 +53,7 @@ func TestSQLiteFile(t *testing.T) {
 	if _, err := os.Stat(filepath.Dir(file)); !os.IsNotExist(err) {
 		t.Errorf("reading has made the folder: %v", err)
 	}
-	put(t, s, place, map[string]any{"pass": "one"})
+	storetest.Put(t, s, place, map[string]any{"pass": "one"})
 	if runtime.GOOS == "windows" {
 		return
 	}
@@ -88,7 +89,7 @@ func TestSQLiteFaults(t *testing.T) {
 	// In the place of a folder stands a file.
 	s, err := Open(t.Context(), Options{URL: "sqlite:" + filepath.Join(text, "secrets.db")})
 	if err == nil {
-		_, err = s.Write(t.Context(), secrets.Doc{Path: place, Values: hide(t, map[string]any{"a": "b"})})
+		_, err = s.Write(t.Context(), secrets.Doc{Path: place, Values: storetest.Hide(t, map[string]any{"a": "b"})})
 		_ = s.Close()
 	}
 	wantError(t, err, "not a directory")
@@ -99,12 +100,12 @@ func TestSQLiteLocked(t *testing.T) {
 	t.Parallel()
 	file := newFile(t)
 	s := mustOpen(t, Options{URL: "sqlite:" + file, Patience: 300 * time.Millisecond})
-	version := put(t, s, place, map[string]any{"pass": "one"})
+	version := storetest.Put(t, s, place, map[string]any{"pass": "one"})
 	release := lockElsewhere(t, file)
 
 	// Who reads does not wait.
-	want(t, s, place, map[string]any{"pass": "one"})
-	doc := secrets.Doc{Path: place, Version: version, Values: hide(t, map[string]any{"pass": canary})}
+	storetest.Want(t, s, place, map[string]any{"pass": "one"})
+	doc := secrets.Doc{Path: place, Version: version, Values: storetest.Hide(t, map[string]any{"pass": canary})}
 	_, err := s.Write(t.Context(), doc)
 	wantError(t, err, file, place.String(), "locked by another process", "hint:")
 
@@ -123,7 +124,7 @@ func TestSQLiteLocked(t *testing.T) {
 	if _, err := patient.Write(t.Context(), doc); err != nil {
 		t.Error(err)
 	}
-	want(t, s, place, map[string]any{"pass": canary})
+	storetest.Want(t, s, place, map[string]any{"pass": canary})
 }
 
 // lockElsewhere lets a process of its own lock a file, until release is called.
@@ -173,14 +174,14 @@ func TestSQLiteFull(t *testing.T) {
 	t.Parallel()
 	file := newFile(t)
 	s := mustOpen(t, Options{URL: "sqlite:" + file, Conns: 1})
-	version := put(t, s, place, map[string]any{"pass": "one"})
+	version := storetest.Put(t, s, place, map[string]any{"pass": "one"})
 	if _, err := s.db.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := s.Write(t.Context(), secrets.Doc{Path: place, Version: version, Values: hide(t, map[string]any{"pass": strings.Repeat("x", 1<<16)})})
+	_, err := s.Write(t.Context(), secrets.Doc{Path: place, Version: version, Values: storetest.Hide(t, map[string]any{"pass": strings.Repeat("x", 1<<16)})})
 	wantError(t, err, file, "the disk is full", "hint: make room")
-	want(t, s, place, map[string]any{"pass": "one"})
-	if doc := get(t, s, place); doc.Version != version {
+	storetest.Want(t, s, place, map[string]any{"pass": "one"})
+	if doc := storetest.Get(t, s, place); doc.Version != version {
 		t.Errorf("the version is %q", doc.Version)
 	}
 }
@@ -194,23 +195,23 @@ func TestSQLiteSmallDisk(t *testing.T) {
 	}
 	s := mustOpen(t, Options{URL: "sqlite:" + filepath.Join(dir, "secrets.db")})
 	fields := map[string]any{"pass": "one"}
-	version := put(t, s, place, fields)
-	_, err := s.Write(t.Context(), secrets.Doc{Path: place, Version: version, Values: hide(t, map[string]any{"pass": strings.Repeat(canary, 500000)})})
+	version := storetest.Put(t, s, place, fields)
+	_, err := s.Write(t.Context(), secrets.Doc{Path: place, Version: version, Values: storetest.Hide(t, map[string]any{"pass": strings.Repeat(canary, 500000)})})
 	wantError(t, err, dir, "the disk is full", "hint: make room")
-	want(t, s, place, fields)
+	storetest.Want(t, s, place, fields)
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 	s = mustOpen(t, Options{URL: "sqlite:" + filepath.Join(dir, "secrets.db")})
-	want(t, s, place, fields)
-	put(t, s, place, map[string]any{"pass": "two"})
+	storetest.Want(t, s, place, fields)
+	storetest.Put(t, s, place, map[string]any{"pass": "two"})
 }
 
 func TestNewerTables(t *testing.T) {
 	t.Parallel()
 	o := Options{URL: "sqlite:" + newFile(t)}
 	s := mustOpen(t, o)
-	put(t, s, place, map[string]any{"a": "b"})
+	storetest.Put(t, s, place, map[string]any{"a": "b"})
 	if _, err := s.db.ExecContext(t.Context(), s.adapt("INSERT INTO {migrations} (number, done) VALUES (99, 0)")); err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +225,7 @@ func TestKeep(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
 	s := mustOpen(t, Options{URL: "sqlite:" + newFile(t), Keep: 3, Now: func() time.Time { return now }})
 	for i := range 10 {
-		put(t, s, place, map[string]any{"n": i})
+		storetest.Put(t, s, place, map[string]any{"n": i})
 	}
 	docs, err := s.History(t.Context(), place)
 	if err != nil || len(docs) != 3 || docs[0].Version != "10" || docs[2].Version != "8" || !docs[0].Time.Equal(now) {
@@ -232,8 +233,8 @@ func TestKeep(t *testing.T) {
 	}
 	_, err = s.At(t.Context(), place, "7")
 	wantError(t, err, place.String(), `no version "7"`, "hint:")
-	put(t, s, place, nil)
-	if version := put(t, s, place, map[string]any{"n": 1}); version != "12" {
+	storetest.Put(t, s, place, nil)
+	if version := storetest.Put(t, s, place, map[string]any{"n": 1}); version != "12" {
 		t.Errorf("the version after a deletion is %q", version)
 	}
 }
@@ -243,7 +244,7 @@ func TestKeep(t *testing.T) {
 func TestForeignContent(t *testing.T) {
 	t.Parallel()
 	s := mustOpen(t, Options{URL: "sqlite:" + newFile(t)})
-	put(t, s, place, map[string]any{"a": "b"})
+	storetest.Put(t, s, place, map[string]any{"a": "b"})
 	for content, text := range map[string]string{
 		"zeroblob(209715200)":      "200 MiB",
 		`'{"a":"` + canary + `'`:   "no JSON object",
@@ -257,8 +258,8 @@ func TestForeignContent(t *testing.T) {
 		wantError(t, err, place.String(), text)
 	}
 	// It can be written anew.
-	if _, err := s.Write(t.Context(), secrets.Doc{Path: place, Version: "1", Values: hide(t, map[string]any{"a": "c"})}); err != nil {
+	if _, err := s.Write(t.Context(), secrets.Doc{Path: place, Version: "1", Values: storetest.Hide(t, map[string]any{"a": "c"})}); err != nil {
 		t.Error(err)
 	}
-	want(t, s, place, map[string]any{"a": "c"})
+	storetest.Want(t, s, place, map[string]any{"a": "c"})
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -59,65 +58,10 @@ func mustOpen(t *testing.T, o Options) *Store {
 	return s
 }
 
-func hide(t *testing.T, fields map[string]any) map[string]secrets.Value {
-	t.Helper()
-	values := make(map[string]secrets.Value, len(fields))
-	for key, field := range fields {
-		value, err := secrets.Of(field)
-		if err != nil {
-			t.Fatal(err)
-		}
-		values[key] = value
-	}
-	return values
-}
-
-// get reads a path, and gives the empty one where it holds nothing.
-func get(t *testing.T, s secrets.Store, path secrets.Path) secrets.Doc {
-	t.Helper()
-	docs, err := s.Read(t.Context(), []secrets.Path{path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc := docs[path]
-	doc.Path = path
-	return doc
-}
-
-// put writes a path whatever its version is.
-func put(t *testing.T, s secrets.Store, path secrets.Path, fields map[string]any) string {
-	t.Helper()
-	doc := get(t, s, path)
-	doc.Values = hide(t, fields)
-	version, err := s.Write(t.Context(), doc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return version
-}
-
-func want(t *testing.T, s secrets.Store, path secrets.Path, fields map[string]any) {
-	t.Helper()
-	if got := get(t, s, path).Values; !same(got, hide(t, fields)) {
-		t.Errorf("%s has the keys %q, or other values", path, slices.Sorted(maps.Keys(got)))
-	}
-}
-
 // wantError holds an error to the texts that it must have.
 func wantError(t *testing.T, err error, texts ...string) {
 	t.Helper()
-	if err == nil {
-		t.Errorf("no error, and it should say %q", texts)
-		return
-	}
-	for _, text := range texts {
-		if !strings.Contains(err.Error(), text) {
-			t.Errorf("the error is %q, and should say %q", err, text)
-		}
-	}
-	if strings.Contains(err.Error(), canary) {
-		t.Errorf("the error shows a value: %q", texts)
-	}
+	storetest.WantError(t, err, []string{canary}, texts...)
 }
 
 func migrateAtOnce(t *testing.T, o Options) {
@@ -148,15 +92,15 @@ func migrateAtOnce(t *testing.T, o Options) {
 // was there before the tables.
 func otherHandles(t *testing.T, o Options) {
 	a, b := mustOpen(t, o), mustOpen(t, o)
-	if doc := get(t, b, place); doc.Version != "" {
+	if doc := storetest.Get(t, b, place); doc.Version != "" {
 		t.Error("there is something")
 	}
 	for i := range 4 {
-		version := put(t, a, place, map[string]any{"n": i})
-		if doc := get(t, b, place); doc.Version != version {
+		version := storetest.Put(t, a, place, map[string]any{"n": i})
+		if doc := storetest.Get(t, b, place); doc.Version != version {
 			t.Errorf("the other handle reads version %q of %q", doc.Version, version)
 		}
-		want(t, b, place, map[string]any{"n": i})
+		storetest.Want(t, b, place, map[string]any{"n": i})
 		a, b = b, a
 	}
 }
@@ -190,7 +134,7 @@ func firstHandles(t *testing.T, o Options) {
 				t.Errorf("writer %d: %v", i, err)
 			}
 		}
-		want(t, mustOpen(t, o), path, map[string]any{"n": strconv.Itoa(won)})
+		storetest.Want(t, mustOpen(t, o), path, map[string]any{"n": strconv.Itoa(won)})
 	}
 }
 
@@ -222,7 +166,7 @@ func increments(t *testing.T, handles ...*Store) {
 		})
 	}
 	wait.Wait()
-	want(t, handles[0], place, map[string]any{"n": len(handles) * count})
+	storetest.Want(t, handles[0], place, map[string]any{"n": len(handles) * count})
 }
 
 func increment(values map[string]secrets.Value) error {
@@ -244,7 +188,7 @@ func keepFew(t *testing.T, o Options) {
 	a, b := mustOpen(t, o), mustOpen(t, o)
 	increments(t, a, b)
 	docs, err := a.History(t.Context(), place)
-	if err != nil || len(docs) != 1 || docs[0].Version != get(t, b, place).Version {
+	if err != nil || len(docs) != 1 || docs[0].Version != storetest.Get(t, b, place).Version {
 		t.Errorf("%d versions, %v", len(docs), err)
 	}
 }
@@ -256,11 +200,11 @@ func exactNames(t *testing.T, o Options) {
 	var paths []secrets.Path
 	for _, app := range apps {
 		path := secrets.Path{Deployment: "shop", App: app, Scope: secrets.Public}
-		put(t, s, path, map[string]any{"name": app, app: app})
+		storetest.Put(t, s, path, map[string]any{"name": app, app: app})
 		paths = append(paths, path)
 	}
 	for _, path := range paths {
-		want(t, s, path, map[string]any{"name": path.App, path.App: path.App})
+		storetest.Want(t, s, path, map[string]any{"name": path.App, path.App: path.App})
 	}
 	slices.SortFunc(paths, comparePaths)
 	if list, err := s.List(t.Context(), "shop"); err != nil || !slices.Equal(list, paths) {
@@ -275,7 +219,7 @@ func exactNames(t *testing.T, o Options) {
 // comes back.
 func bounds(t *testing.T, o Options) {
 	s := mustOpen(t, o)
-	values := hide(t, map[string]any{"a": canary})
+	values := storetest.Hide(t, map[string]any{"a": canary})
 	for text, doc := range map[string]secrets.Doc{
 		"app has no name":        {Path: secrets.Path{Deployment: "d", Scope: "s"}, Values: values},
 		"longer than 255 bytes":  {Path: secrets.Path{Deployment: strings.Repeat("d", 256), App: "a", Scope: "s"}, Values: values},
@@ -284,7 +228,7 @@ func bounds(t *testing.T, o Options) {
 		"a key without a name":   {Path: place, Values: map[string]secrets.Value{" ": values["a"]}},
 		"a key that is no text":  {Path: place, Values: map[string]secrets.Value{"a\xff": values["a"]}},
 		"more than 8 MiB":        {Path: place, Values: map[string]secrets.Value{"a": secrets.New(strings.Repeat(canary, 1<<20))}},
-		"the value of n, which ": {Path: place, Values: hide(t, map[string]any{"n": json.Number(canary)})},
+		"the value of n, which ": {Path: place, Values: storetest.Hide(t, map[string]any{"n": json.Number(canary)})},
 		"the value of b, which ": {Path: place, Values: map[string]secrets.Value{"b": secrets.New(canary + "\xff")}},
 	} {
 		_, err := s.Write(t.Context(), doc)
@@ -298,8 +242,8 @@ func bounds(t *testing.T, o Options) {
 	}
 	path := secrets.Path{Deployment: strings.Repeat("d", 255), App: strings.Repeat("a", 255), Scope: strings.Repeat("s", 255)}
 	large := map[string]any{"a": strings.Repeat("x", maxDoc-100)}
-	put(t, s, path, large)
-	want(t, s, path, large)
+	storetest.Put(t, s, path, large)
+	storetest.Want(t, s, path, large)
 }
 
 func manyPaths(t *testing.T, o Options) {
@@ -308,7 +252,7 @@ func manyPaths(t *testing.T, o Options) {
 	for i := range 2*perQuery + 1 {
 		path := secrets.Path{Deployment: "shop", App: fmt.Sprint("app-", i), Scope: secrets.Secret}
 		if i%perQuery == 0 {
-			put(t, s, path, map[string]any{"a": i})
+			storetest.Put(t, s, path, map[string]any{"a": i})
 		}
 		paths = append(paths, path)
 	}

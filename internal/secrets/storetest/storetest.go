@@ -40,61 +40,92 @@ func ComparePaths(a, b secrets.Path) int {
 	return cmp.Or(cmp.Compare(a.Deployment, b.Deployment), cmp.Compare(a.App, b.App), cmp.Compare(a.Scope, b.Scope))
 }
 
+// rule is a part of the contract.
+type rule struct {
+	name string
+	test func(t *testing.T, s *suite)
+	// What it wants of a store: that it can write, or that somebody fills it; that
+	// it can write itself; that it compares and swaps.
+	want ability
+}
+
+type ability int
+
+const (
+	reads ability = iota
+	writes
+	swaps
+)
+
+// rules are the contract, in the order in which they are tested.
+var rules = []rule{
+	{"missing paths", missing, reads},
+	{"write and read", writeRead, reads},
+	{"kinds", kinds, reads},
+	{"texts", texts, reads},
+	{"names", names, writes},
+	{"large value", largeValue, writes},
+	{"write replaces", replaces, reads},
+	{"no change makes no version", unchanged, writes},
+	{"delete", deletes, writes},
+	{"list", list, reads},
+	{"deployments", deployments, writes},
+	{"many paths", manyPaths, reads},
+	{"scopes", scopes, writes},
+	{"values are the caller's", owned, reads},
+	{"compare and swap", conflicts, swaps},
+	{"versions of other paths", independent, swaps},
+	{"first writers", firstWriters, swaps},
+	{"concurrent edits", concurrentEdits, swaps},
+	{"edit that fails", editFails, writes},
+	{"history", history, writes},
+	{"context that has ended", ended, reads},
+	{"provider", provider, reads},
+}
+
 // Run holds a store to the contract of secrets.Store, and of secrets.Historian
 // where the store has a history. open gives a store, once for every test of the
 // suite; what it holds may be left from before, and may be shared: the suite
-// writes into apps of names of its own. It closes what it was given. A store that
+// writes into apps of names of its own, and keys of such names into the app
+// global. It closes what it was given. A store that
 // cannot write is only asked to say so.
 func Run(t *testing.T, open func(t *testing.T) secrets.Store) {
 	t.Helper()
-	tests := []struct {
-		name string
-		test func(t *testing.T, s *suite)
-		cas  bool // wants Abilities.CAS
-	}{
-		{"missing paths", missing, false},
-		{"write and read", writeRead, false},
-		{"kinds", kinds, false},
-		{"texts", texts, false},
-		{"names", names, false},
-		{"large value", largeValue, false},
-		{"write replaces", replaces, false},
-		{"no change makes no version", unchanged, false},
-		{"delete", deletes, false},
-		{"list", list, false},
-		{"deployments", deployments, false},
-		{"many paths", manyPaths, false},
-		{"scopes", scopes, false},
-		{"values are the caller's", owned, false},
-		{"compare and swap", conflicts, true},
-		{"versions of other paths", independent, true},
-		{"first writers", firstWriters, true},
-		{"concurrent edits", concurrentEdits, true},
-		{"edit that fails", editFails, false},
-		{"history", history, false},
-		{"context that has ended", ended, false},
-		{"provider", provider, false},
-	}
+	RunFilled(t, open, nil)
+}
+
+// RunFilled does the same for a store that cannot write: where fill is not nil it
+// is who makes a path hold what a document says, so that the store is held to all
+// that is about reading.
+func RunFilled(t *testing.T, open func(t *testing.T) secrets.Store, fill func(t *testing.T, doc secrets.Doc)) {
+	t.Helper()
 	t.Run("abilities", func(t *testing.T) { abilities(t, start(t, open)) })
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
+	for _, rule := range rules {
+		t.Run(rule.name, func(t *testing.T) {
 			s := start(t, open)
+			s.fill = fill
 			switch can := s.store.Can(); {
-			case !can.Write:
-				t.Skip("the store cannot write, and says so")
-			case test.cas && !can.CAS:
-				t.Skip("the store cannot compare and swap, and says so")
+			case !can.Write && (rule.want != reads || fill == nil):
+				t.Skip(cannot + "it cannot write, and says so")
+			case rule.want == swaps && !can.CAS:
+				t.Skip(cannot + "it cannot compare and swap, and says so")
 			}
-			test.test(t, s)
+			rule.test(t, s)
 		})
 	}
 }
+
+// cannot begins what a test says of a store that cannot do something and says so,
+// where the contract leaves it the choice. The table of docs/stores.md is made of
+// it.
+const cannot = "cannot: "
 
 // suite is one test's view of a store.
 type suite struct {
 	*testing.T
 	store secrets.Store
-	app   string // no other test's
+	fill  func(t *testing.T, doc secrets.Doc) // writes for a store that cannot, or nil
+	app   string                              // no other test's
 }
 
 func start(t *testing.T, open func(t *testing.T) secrets.Store) *suite {
@@ -146,6 +177,10 @@ func (s *suite) read(path secrets.Path) secrets.Doc {
 // write replaces what a path holds, whatever its version.
 func (s *suite) write(path secrets.Path, values map[string]secrets.Value) string {
 	s.Helper()
+	if !s.store.Can().Write {
+		s.fill(s.T, secrets.Doc{Path: path, Values: values})
+		return s.read(path).Version
+	}
 	version, err := s.store.Write(s.Context(), secrets.Doc{Path: path, Values: values, Version: s.read(path).Version})
 	if err != nil {
 		s.Fatalf("writing %s: %v", path, err)
@@ -223,6 +258,9 @@ func missing(t *testing.T, s *suite) {
 	}
 	if _, err := s.store.List(t.Context(), Deployment); err != nil {
 		t.Error(err)
+	}
+	if !s.store.Can().Write {
+		return
 	}
 	// Nothing is removed from where nothing is.
 	if _, err := s.store.Write(t.Context(), secrets.Doc{Path: paths[0]}); err != nil {
@@ -338,6 +376,7 @@ func names(t *testing.T, s *suite) {
 	s.holds(s.path(secrets.Secret), want)
 
 	// What is beyond that is kept or refused, and refusing changes nothing.
+	var odd []string
 	for _, name := range []string{"with space", "with/slash", "ключ", "with:colon", "a\nb", "<<", `"quoted"`, "#", strings.Repeat("n", 500)} {
 		more := maps.Clone(want)
 		more[name] = text("odd")
@@ -351,8 +390,17 @@ func names(t *testing.T, s *suite) {
 			s.write(s.path(secrets.Secret), want)
 		case !refused(err):
 			t.Errorf("the key %q gives %v, and not a *CannotError", name, err)
+		default:
+			label := strconv.Quote(name)
+			if len(name) > 100 {
+				label = fmt.Sprintf("one of %d letters", len(name))
+			}
+			odd = append(odd, label)
 		}
 		s.holds(s.path(secrets.Secret), want)
+	}
+	if len(odd) > 0 {
+		t.Log(cannot + "it takes no key such as " + strings.Join(odd, ", "))
 	}
 }
 
@@ -362,6 +410,7 @@ func largeValue(t *testing.T, s *suite) {
 		_, err := s.store.Write(t.Context(), secrets.Doc{Path: s.path(scope), Values: want})
 		s.said(err)
 		if refused(err) {
+			t.Logf(cannot+"a value of 1 MiB is too large in the scope %s, one of 256 KiB is not", scope)
 			want["LARGE"] = text(strings.Repeat("0123456789abcdef", modest/16))
 			s.write(s.path(scope), want)
 		} else if err != nil {
@@ -468,7 +517,7 @@ func deployments(t *testing.T, s *suite) {
 	_, err := s.store.Write(t.Context(), secrets.Doc{Path: there, Values: map[string]secrets.Value{"A": text("there")}})
 	s.said(err)
 	if refused(err) {
-		t.Skip("the store holds one deployment, and says so")
+		t.Skip(cannot + "it holds one deployment, and says so")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -509,6 +558,8 @@ func scopes(t *testing.T, s *suite) {
 		s.holds(path, map[string]secrets.Value{"A": text("1")})
 	} else if !refused(err) {
 		t.Errorf("a scope that there is not gives %v, and not a *CannotError", err)
+	} else {
+		t.Log(cannot + "it has the three scopes and no other")
 	}
 }
 
@@ -645,7 +696,7 @@ func editFails(t *testing.T, s *suite) {
 
 func history(t *testing.T, s *suite) {
 	if !s.store.Can().History {
-		t.Skip("the store has no history, and says so")
+		t.Skip(cannot + "it keeps no history, and says so")
 	}
 	historian, ok := s.store.(secrets.Historian)
 	if !ok {
@@ -722,9 +773,12 @@ func ended(t *testing.T, s *suite) {
 	cancel()
 	_, read := s.store.Read(ctx, []secrets.Path{path})
 	_, list := s.store.List(ctx, Deployment)
-	doc.Values = map[string]secrets.Value{"A": text("2")}
-	_, write := s.store.Write(ctx, doc)
-	for op, err := range map[string]error{"Read": read, "List": list, "Write": write} {
+	ops := map[string]error{"Read": read, "List": list}
+	if s.store.Can().Write {
+		doc.Values = map[string]secrets.Value{"A": text("2")}
+		_, ops["Write"] = s.store.Write(ctx, doc)
+	}
+	for op, err := range ops {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s in a context that has ended gives %v", op, err)
 		}
@@ -733,17 +787,21 @@ func ended(t *testing.T, s *suite) {
 	s.holds(path, map[string]secrets.Value{"A": text("1")})
 }
 
+// provider holds the store to what a provider is, as which most read it.
 func provider(t *testing.T, s *suite) {
-	s.write(s.path(secrets.Secret), map[string]secrets.Value{"A": text("1"), "B": text("2")})
-	s.write(s.path(secrets.Public), map[string]secrets.Value{"A": text("3")})
-	key := func(scope, name string) secrets.Key {
-		return secrets.Key{Deployment: Deployment, App: s.app, Scope: scope, Name: name}
-	}
-	got, err := secrets.Reader(s.store).Get(t.Context(), []secrets.Key{key(secrets.Secret, "A"), key(secrets.Public, "A"), key(secrets.Public, "B"), key(secrets.Private, "A")})
-	if err != nil || len(got) != 2 || got[key(secrets.Secret, "A")].Reveal() != marker+"1" || got[key(secrets.Public, "A")].Reveal() != marker+"3" {
-		t.Errorf("the provider gives %v, %v", got, err)
-	}
-	if out := fmt.Sprintf("%v %+v %#v", got, s.read(s.path(secrets.Secret)), s.read(s.path(secrets.Public))); strings.Contains(out, marker) {
+	RunProvider(t, func(_ *testing.T, held map[secrets.Key]secrets.Value) secrets.Provider {
+		for path, values := range byPath(held) {
+			// The app global may hold what others need.
+			now := s.read(path).Values
+			if now == nil {
+				now = map[string]secrets.Value{}
+			}
+			maps.Copy(now, values)
+			s.write(path, now)
+		}
+		return secrets.Reader(s.store)
+	})
+	if out := fmt.Sprintf("%+v %#v", s.read(s.path(secrets.Secret)), s.read(s.path(secrets.Public))); strings.Contains(out, marker) {
 		t.Errorf("a printed document shows a value: %s", out)
 	}
 }

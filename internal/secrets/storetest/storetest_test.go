@@ -67,6 +67,47 @@ func TestReadOnly(t *testing.T) {
 	storetest.Run(t, func(*testing.T) secrets.Store { return &readOnly{} })
 }
 
+// TestReadOnlyThatIsFilled holds a store that cannot write to what is about
+// reading.
+func TestReadOnlyThatIsFilled(t *testing.T) {
+	t.Parallel()
+	s := &readOnly{}
+	storetest.RunFilled(t, func(*testing.T) secrets.Store { return s }, func(t *testing.T, doc secrets.Doc) {
+		t.Helper()
+		docs, err := s.Memory.Read(t.Context(), []secrets.Path{doc.Path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc.Version = docs[doc.Path].Version
+		if _, err := s.Memory.Write(t.Context(), doc); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestChain has a provider of three stores, each of which holds a part.
+func TestChain(t *testing.T) {
+	t.Parallel()
+	storetest.RunProvider(t, func(t *testing.T, held map[secrets.Key]secrets.Value) secrets.Provider {
+		var chain secrets.Chain
+		stores := [3]*storetest.Memory{{}, {}, {}}
+		for _, s := range stores {
+			chain = append(chain, secrets.Reader(s))
+		}
+		n := 0
+		for k, v := range held {
+			if _, err := secrets.Edit(t.Context(), stores[n%len(stores)], k.Path(), func(values map[string]secrets.Value) error {
+				values[k.Name] = v
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return chain
+	})
+}
+
 func TestMemoryFails(t *testing.T) {
 	t.Parallel()
 	away := errors.New("away")

@@ -85,7 +85,7 @@ func (t Token) request(ctx context.Context, c *Client) (login, secrets.Value, er
 		return s.Data["token"]
 	})
 	if err == nil && token.IsZero() {
-		err = &Error{Kind: Expired, Text: "no token for Vault is configured", Hint: "log in: vault login, or give another way, such as AppRole"}
+		err = &Error{Kind: Expired, Text: "no token for Vault is configured", Hint: "log in: vault login, or give another way, such as AppRole", lasting: true}
 	}
 	return login{}, token, err
 }
@@ -113,7 +113,7 @@ func (j JWT) request(ctx context.Context, c *Client) (login, secrets.Value, erro
 func byJWT(ctx context.Context, c *Client, mount, role, what string, credential Credential) (login, secrets.Value, error) {
 	token, err := c.credential(ctx, what, credential, func(s *api.Secret) any { return s.Data["jwt"] })
 	if err == nil && token.IsZero() {
-		err = &Error{Kind: Expired, Text: what + " for Vault is empty", Hint: "name a file that holds it"}
+		err = &Error{Kind: Expired, Text: what + " for Vault is empty", Hint: "name a file that holds it", lasting: true}
 	}
 	body := map[string]any{"jwt": token.Reveal()}
 	if role != "" {
@@ -129,12 +129,12 @@ func (c *Client) credential(ctx context.Context, what string, from Credential, f
 	if from.File != "" {
 		data, err := readFile(from.File)
 		if err != nil {
-			return value, &Error{Kind: Expired, Text: fmt.Sprintf("%s for Vault: %v", what, err), Hint: "name a file that holds it"}
+			return value, &Error{Kind: Expired, Text: fmt.Sprintf("%s for Vault: %v", what, err), Hint: "name a file that holds it", lasting: true}
 		}
 		value = secrets.New(string(bytes.TrimSpace(data)))
 	}
 	if strings.ContainsFunc(value.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return value, &Error{Kind: Expired, Text: what + " for Vault has characters that none has", Hint: "is there more than it where it is taken from?"}
+		return value, &Error{Kind: Expired, Text: what + " for Vault has characters that none has", Hint: "is there more than it where it is taken from?", lasting: true}
 	}
 	if !from.Wrapped || value.IsZero() {
 		return value, nil

@@ -39,7 +39,13 @@ type Error struct {
 	Kind Kind
 	Text string
 	Hint string
+	// lasting says that it was found here, before anything was asked.
+	lasting bool
 }
+
+// Lasting says whether asking again cannot help, whatever Vault does meanwhile:
+// what is to log in cannot be read.
+func (e *Error) Lasting() bool { return e.lasting }
 
 func (e *Error) Error() string {
 	if e.Hint == "" {

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,7 +55,7 @@ func Policy(a Access) string {
 
 func (a Access) kv(b *strings.Builder, app string, write bool) {
 	at := func(what string, parts ...string) string {
-		mount, prefix := strings.Trim(cmp.Or(a.KV.Mount, "secret"), "/"), strings.Trim(a.KV.Prefix, "/")
+		mount, prefix := a.KV.places()
 		return folder(append([]string{mount, what, prefix, a.Deployment}, parts...)...)
 	}
 	data, metadata := "data", "metadata"

@@ -142,46 +142,31 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// hide gives fields as values.
-func hide(t *testing.T, fields map[string]any) map[string]secrets.Value {
-	t.Helper()
-	values := make(map[string]secrets.Value, len(fields))
-	for key, field := range fields {
-		value, err := secrets.Of(field)
+// TestContractOfTheFirstVersion holds kv's first version, which kai only reads, to
+// what is about reading. An administrator writes what is read, numbers as the
+// second version has them.
+func TestContractOfTheFirstVersion(t *testing.T) {
+	t.Parallel()
+	a := server(t)
+	mount := a.kv("1")
+	open := func(t *testing.T) secrets.Store {
+		t.Helper()
+		s, err := newClient(t, Options{Address: a.addr, Auth: Token{Credential{Value: secrets.New(a.token)}}}).Store(t.Context(), KV{Mount: mount})
 		if err != nil {
 			t.Fatal(err)
 		}
-		values[key] = value
+		return s
 	}
-	return values
-}
-
-func document(t *testing.T, s secrets.Store, path secrets.Path) secrets.Doc {
-	t.Helper()
-	docs, err := s.Read(t.Context(), []secrets.Path{path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc := docs[path]
-	doc.Path = path
-	return doc
-}
-
-// replace writes upon whatever is there.
-func replace(t *testing.T, s secrets.Store, path secrets.Path, fields map[string]any) {
-	t.Helper()
-	doc := document(t, s, path)
-	doc.Values = hide(t, fields)
-	if _, err := s.Write(t.Context(), doc); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func holds(t *testing.T, s secrets.Store, path secrets.Path, fields map[string]any) {
-	t.Helper()
-	if doc := document(t, s, path); !equal(doc.Values, hide(t, fields)) {
-		t.Errorf("%s holds something else, at version %q", path, doc.Version)
-	}
+	storetest.RunFilled(t, open, func(t *testing.T, doc secrets.Doc) {
+		t.Helper()
+		body := map[string]any{}
+		for name, v := range doc.Values {
+			body[name] = encode(v)
+		}
+		here := *a
+		here.T = t
+		here.put(mount+"/"+doc.Path.String(), body)
+	})
 }
 
 func fields(text string) map[string]any { return map[string]any{"pass": text} }
@@ -200,20 +185,20 @@ func TestFirstVersion(t *testing.T) {
 	if _, ok := s.(secrets.Historian); ok {
 		t.Error("it has a history")
 	}
-	holds(t, s, carts, map[string]any{"pass": "one", "n": json.Number("1"), "list": []any{"a"}})
-	first := document(t, s, carts).Version
-	if again := document(t, s, carts).Version; again != first {
+	storetest.Want(t, s, carts, map[string]any{"pass": "one", "n": json.Number("1"), "list": []any{"a"}})
+	first := storetest.Get(t, s, carts).Version
+	if again := storetest.Get(t, s, carts).Version; again != first {
 		t.Errorf("version %q is %q", first, again)
 	}
 	a.put(mount+"/dev/carts/secret", fields("two"))
-	if next := document(t, s, carts).Version; next == first {
+	if next := storetest.Get(t, s, carts).Version; next == first {
 		t.Error("another state has the same version")
 	}
 	list, err := s.List(t.Context(), "dev")
 	if want := []secrets.Path{carts, {Deployment: "dev", App: "global", Scope: "public"}}; err != nil || !slices.Equal(list, want) {
 		t.Errorf("it lists %v, %v", list, err)
 	}
-	_, err = s.Write(t.Context(), secrets.Doc{Path: carts, Values: hide(t, fields("three"))})
+	_, err = s.Write(t.Context(), secrets.Doc{Path: carts, Values: storetest.Hide(t, fields("three"))})
 	if cannot := new(secrets.CannotError); err == nil || !asCannot(err, &cannot) || !strings.Contains(err.Error(), "vault kv enable-versioning "+mount) {
 		t.Errorf("a write gives %v", err)
 	}
@@ -240,12 +225,12 @@ func TestOlderData(t *testing.T) {
 		a.put(mount+"/data/dev/carts/secret", map[string]any{"data": body})
 	}
 	write(map[string]any{"finex_pass": "one", "empty": nil})
-	holds(t, s, carts, map[string]any{"finex_pass": "one"})
+	storetest.Want(t, s, carts, map[string]any{"finex_pass": "one"})
 	// Its deletion: the newest version first, the rest anew after.
 	if _, err := a.api.Logical().DeleteWithContext(t.Context(), mount+"/data/dev/carts/secret"); err != nil {
 		t.Fatal(err)
 	}
-	if doc := document(t, s, carts); doc.Version != "" {
+	if doc := storetest.Get(t, s, carts); doc.Version != "" {
 		t.Error("what is deleted is there")
 	}
 	if list, err := s.List(t.Context(), "dev"); err != nil || len(list) != 0 {
@@ -254,15 +239,15 @@ func TestOlderData(t *testing.T) {
 	if _, err := h.At(t.Context(), carts, "1"); err == nil || !strings.Contains(err.Error(), "vault kv undelete -versions=1") {
 		t.Errorf("got %v", err)
 	}
-	replace(t, s, carts, fields("two")) // upon what is deleted
-	if doc := document(t, s, carts); doc.Version != "2" {
+	storetest.Put(t, s, carts, fields("two")) // upon what is deleted
+	if doc := storetest.Get(t, s, carts); doc.Version != "2" {
 		t.Errorf("it is at version %q", doc.Version)
 	}
 	write(map[string]any{})
-	if doc := document(t, s, carts); doc.Version != "" {
+	if doc := storetest.Get(t, s, carts); doc.Version != "" {
 		t.Error("what is empty is there")
 	}
-	replace(t, s, carts, fields("three"))
+	storetest.Put(t, s, carts, fields("three"))
 	a.put(mount+"/destroy/dev/carts/secret", map[string]any{"versions": []int{2}})
 	if _, err := h.At(t.Context(), carts, "2"); err == nil || !strings.Contains(err.Error(), "destroyed") {
 		t.Errorf("got %v", err)
@@ -277,7 +262,7 @@ func TestOlderData(t *testing.T) {
 	}
 	// A version that will be deleted later is there until then.
 	a.put(mount+"/metadata/dev/carts/secret", map[string]any{"delete_version_after": "1h"})
-	replace(t, s, carts, fields("four"))
+	storetest.Put(t, s, carts, fields("four"))
 	if list, err := s.List(t.Context(), "dev"); err != nil || len(list) != 1 {
 		t.Errorf("it lists %v, %v", list, err)
 	}
@@ -293,7 +278,7 @@ func TestPolicies(t *testing.T) {
 	orders := secrets.Path{Deployment: "dev", App: "orders", Scope: secrets.Secret}
 	global := secrets.Path{Deployment: "dev", App: secrets.Global, Scope: secrets.Secret}
 	for _, path := range []secrets.Path{carts, orders, global} {
-		replace(t, root, path, fields(path.App))
+		storetest.Put(t, root, path, fields(path.App))
 	}
 	access := Access{KV: KV{Mount: mount, Prefix: "shop"}, Deployment: "dev", Apps: []string{"carts"}, Scopes: []string{"secret"}}
 	as := func(access Access) secrets.Store {
@@ -306,7 +291,7 @@ func TestPolicies(t *testing.T) {
 	}
 	_, err := s.Read(t.Context(), []secrets.Path{carts, orders, {Deployment: "dev", App: "carts", Scope: "public"}})
 	wantError(t, err, Denied, `path "`+mount+`/data/shop/dev/orders/secret" { capabilities = ["read"] }`, "/dev/carts/public")
-	_, err = s.Write(t.Context(), secrets.Doc{Path: carts, Version: "1", Values: hide(t, fields(canary))})
+	_, err = s.Write(t.Context(), secrets.Doc{Path: carts, Version: "1", Values: storetest.Hide(t, fields(canary))})
 	wantError(t, err, Denied, `capabilities = ["create", "update"]`)
 	_, err = s.List(t.Context(), "dev")
 	wantError(t, err, Denied, `path "`+mount+`/metadata/shop/dev/" { capabilities = ["list"] }`)
@@ -315,16 +300,16 @@ func TestPolicies(t *testing.T) {
 
 	access.Write, access.List, access.Transit = true, true, &TransitKeys{Mount: transit}
 	s = as(access)
-	replace(t, s, carts, fields("two"))
-	replace(t, s, carts, nil)
+	storetest.Put(t, s, carts, fields("two"))
+	storetest.Put(t, s, carts, nil)
 	if doc, err := s.(secrets.Historian).At(t.Context(), carts, "2"); err != nil || doc.Values["pass"].Reveal() != "two" {
 		t.Errorf("version 2: %v", err)
 	}
-	replace(t, s, carts, fields("four"))
+	storetest.Put(t, s, carts, fields("four"))
 	if docs, err := s.(secrets.Historian).History(t.Context(), carts); err != nil || len(docs) != 3 {
 		t.Errorf("the history has %d, %v", len(docs), err)
 	}
-	_, err = s.Write(t.Context(), secrets.Doc{Path: global, Version: "1", Values: hide(t, fields(canary))})
+	_, err = s.Write(t.Context(), secrets.Doc{Path: global, Version: "1", Values: storetest.Hide(t, fields(canary))})
 	wantError(t, err, Denied)
 	cipher := s.(*second).client.Transit(*access.Transit)
 	where := secrets.Key{Deployment: "dev", App: "carts", Scope: "secret", Name: "pass"}
@@ -346,7 +331,7 @@ func TestPolicies(t *testing.T) {
 	if list, err := s.List(t.Context(), "dev"); err != nil || len(list) != 3 {
 		t.Errorf("it lists %v, %v", list, err)
 	}
-	replace(t, s, secrets.Path{Deployment: "dev", App: "new", Scope: "public"}, fields("one"))
+	storetest.Put(t, s, secrets.Path{Deployment: "dev", App: "new", Scope: "public"}, fields("one"))
 	if _, err := s.Read(t.Context(), []secrets.Path{{Deployment: "prod", App: "carts", Scope: "secret"}}); kindOf(err) != Denied {
 		t.Errorf("another deployment: %v", err)
 	}
@@ -356,7 +341,7 @@ func TestAuthMethods(t *testing.T) {
 	t.Parallel()
 	a := server(t)
 	mount := a.kv("2")
-	replace(t, a.store(nil, KV{Mount: mount}), carts, fields("one"))
+	storetest.Put(t, a.store(nil, KV{Mount: mount}), carts, fields("one"))
 	policy := a.policy(Policy(Access{KV: KV{Mount: mount}, Deployment: "dev", Apps: []string{"carts"}}))
 	want := func(t *testing.T, auth Auth) {
 		t.Helper()
@@ -365,7 +350,7 @@ func TestAuthMethods(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 3 {
-			holds(t, s, carts, fields("one"))
+			storetest.Want(t, s, carts, fields("one"))
 		}
 	}
 	roles := a.mount("sys/auth/", "approle", nil)
@@ -414,7 +399,7 @@ func TestAuthMethods(t *testing.T) {
 		auth, path := role(map[string]any{"token_num_uses": 1, "secret_id_num_uses": 1})
 		auth.SecretID = secretID(path)
 		s := a.store(auth, KV{Mount: mount})
-		holds(t, s, carts, fields("one"))
+		storetest.Want(t, s, carts, fields("one"))
 		_, err := s.Read(t.Context(), []secrets.Path{carts})
 		wantError(t, err, Expired, "invalid role or secret ID")
 	})
@@ -436,16 +421,16 @@ func TestAuthMethods(t *testing.T) {
 		auth, path := role(map[string]any{"token_ttl": "1h"})
 		auth.SecretID = secretID(path)
 		s := a.store(auth, KV{Mount: mount})
-		holds(t, s, carts, fields("one"))
+		storetest.Want(t, s, carts, fields("one"))
 		a.put("auth/token/revoke", map[string]any{"token": s.(*second).client.session.Load().token.Reveal()})
-		holds(t, s, carts, fields("one"))
+		storetest.Want(t, s, carts, fields("one"))
 	})
 	t.Run("renewed", func(t *testing.T) {
 		auth, path := role(map[string]any{"token_ttl": "2s", "token_max_ttl": "5s"})
 		auth.SecretID = secretID(path)
 		s := a.store(auth, KV{Mount: mount})
 		for end := time.Now().Add(8 * time.Second); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
-			holds(t, s, carts, fields("one"))
+			storetest.Want(t, s, carts, fields("one"))
 		}
 	})
 	t.Run("given and renewed", func(t *testing.T) {
@@ -454,12 +439,12 @@ func TestAuthMethods(t *testing.T) {
 			t.Fatal(err)
 		}
 		for end := time.Now().Add(11 * time.Second); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
-			holds(t, s, carts, fields("one"))
+			storetest.Want(t, s, carts, fields("one"))
 		}
 	})
 	t.Run("token of one use", func(t *testing.T) {
 		s := a.store(a.grant(map[string]any{"policies": []string{policy}, "num_uses": 1}), KV{Mount: mount})
-		holds(t, s, carts, fields("one"))
+		storetest.Want(t, s, carts, fields("one"))
 		_, err := s.Read(t.Context(), []secrets.Path{carts})
 		wantError(t, err, Expired, "used up")
 	})
@@ -589,8 +574,8 @@ func TestCutWrites(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			holds(t, root, path, map[string]any{"n": json.Number("6")})
-			if doc := document(t, root, path); doc.Version != "6" {
+			storetest.Want(t, root, path, map[string]any{"n": json.Number("6")})
+			if doc := storetest.Get(t, root, path); doc.Version != "6" {
 				t.Errorf("it is at version %s", doc.Version)
 			}
 		})
@@ -657,15 +642,15 @@ func TestTransit(t *testing.T) {
 	}
 	// A new version of the key, under a store that encrypts by it.
 	store := secrets.Encrypted(a.store(nil, KV{Mount: a.kv("2")}), cipher)
-	replace(t, store, carts, map[string]any{"pass": "one", "n": json.Number("1"), "list": []any{"a"}})
+	storetest.Put(t, store, carts, map[string]any{"pass": "one", "n": json.Number("1"), "list": []any{"a"}})
 	if err := cipher.Renew(t.Context(), where); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := secrets.Rotate(t.Context(), store, "dev"); n != 3 || err != nil {
 		t.Errorf("%d are sealed anew, %v", n, err)
 	}
-	holds(t, store, carts, map[string]any{"pass": "one", "n": json.Number("1"), "list": []any{"a"}})
-	for key, v := range document(t, secrets.Raw(store), carts).Values {
+	storetest.Want(t, store, carts, map[string]any{"pass": "one", "n": json.Number("1"), "list": []any{"a"}})
+	for key, v := range storetest.Get(t, secrets.Raw(store), carts).Values {
 		if cipher.KeyID(v.Reveal()) != "dev_kaigara_carts:v2" {
 			t.Errorf("%s is sealed by %s", key, cipher.KeyID(v.Reveal()))
 		}
@@ -710,7 +695,7 @@ func TestSealed(t *testing.T) {
 	}
 	mount := a.kv("2")
 	s := a.store(nil, KV{Mount: mount})
-	replace(t, s, carts, fields("one"))
+	storetest.Put(t, s, carts, fields("one"))
 	if err := a.api.Sys().SealWithContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -721,11 +706,11 @@ func TestSealed(t *testing.T) {
 	}
 	_, err := s.Read(t.Context(), []secrets.Path{carts})
 	wantError(t, err, Sealed, "Vault at "+a.addr+" is sealed", "unseal it")
-	_, err = s.Write(t.Context(), secrets.Doc{Path: carts, Version: "1", Values: hide(t, fields(canary))})
+	_, err = s.Write(t.Context(), secrets.Doc{Path: carts, Version: "1", Values: storetest.Hide(t, fields(canary))})
 	wantError(t, err, Sealed, "is sealed")
 	// Who asks just then waits a moment.
 	time.AfterFunc(500*time.Millisecond, unseal)
-	holds(t, s, carts, fields("one"))
+	storetest.Want(t, s, carts, fields("one"))
 }
 
 // TestRestarted is not parallel either. Vault is killed while it is read and written, comes back sealed, and is unsealed.
@@ -754,7 +739,7 @@ func TestRestarted(t *testing.T) {
 	done := 0
 	for begin, back := time.Now(), false; !back || time.Since(begin) < 3*time.Second; done++ {
 		_, err := secrets.Edit(t.Context(), s, carts, func(values map[string]secrets.Value) error {
-			if document(t, s, carts).Version != "" && values["n"].Reveal() != fmt.Sprint(done) {
+			if storetest.Get(t, s, carts).Version != "" && values["n"].Reveal() != fmt.Sprint(done) {
 				t.Errorf("after %d it is %s", done, values["n"].Reveal())
 			}
 			value, err := secrets.Of(done + 1)
@@ -773,5 +758,5 @@ func TestRestarted(t *testing.T) {
 		default:
 		}
 	}
-	holds(t, s, carts, map[string]any{"n": json.Number(fmt.Sprint(done))})
+	storetest.Want(t, s, carts, map[string]any{"n": json.Number(fmt.Sprint(done))})
 }

@@ -28,17 +28,39 @@ type KV struct {
 	Version int
 }
 
+// places gives the mount and the prefix without slashes around them.
+func (kv KV) places() (mount, prefix string) {
+	return strings.Trim(cmp.Or(kv.Mount, "secret"), "/"), strings.Trim(kv.Prefix, "/")
+}
+
+func (kv KV) check() error {
+	mount, prefix := kv.places()
+	parts := strings.Split(mount, "/")
+	if prefix != "" {
+		parts = append(parts, strings.Split(prefix, "/")...)
+	}
+	return segments("the mount and prefix "+mount+"/"+prefix, parts...)
+}
+
+// Entry gives where the entry of a path is, MOUNT/PREFIX/DEPLOYMENT/APP/SCOPE, as
+// `vault kv` has it: without what the API of kv's second version has in between.
+func (kv KV) Entry(path secrets.Path) (string, error) {
+	if err := kv.check(); err != nil {
+		return "", err
+	}
+	if err := check(path); err != nil {
+		return "", err
+	}
+	mount, prefix := kv.places()
+	return folder(mount, prefix, path.Deployment, path.App, path.Scope), nil
+}
+
 // Store gives the store on an engine kv, and closes the client with it. Where the
 // version has to be asked for, it logs in. Of kv's first version the store is one
 // that only reads.
 func (c *Client) Store(ctx context.Context, kv KV) (secrets.Store, error) {
-	place := strings.Trim(cmp.Or(kv.Mount, "secret"), "/")
-	prefix := strings.Trim(kv.Prefix, "/")
-	parts := strings.Split(place, "/")
-	if prefix != "" {
-		parts = append(parts, strings.Split(prefix, "/")...)
-	}
-	if err := segments("the mount and prefix "+place+"/"+prefix, parts...); err != nil {
+	place, prefix := kv.places()
+	if err := kv.check(); err != nil {
 		return nil, err
 	}
 	m := mount{path: place, engine: "kv", version: kv.Version}

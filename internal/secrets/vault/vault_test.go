@@ -22,6 +22,7 @@ import (
 	"github.com/davecgh/go-spew/spew"
 
 	"github.com/helm-kai/helm-kai/internal/secrets"
+	"github.com/helm-kai/helm-kai/internal/secrets/storetest"
 )
 
 const (
@@ -133,16 +134,7 @@ func wantError(t *testing.T, err error, kind Kind, parts ...string) {
 	if got := kindOf(err); got != kind {
 		t.Errorf("kind %d, want %d: %v", got, kind, err)
 	}
-	for _, part := range parts {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%q lacks %q", err, part)
-		}
-	}
-	for _, text := range []string{exampleToken, "hvs.", canary} {
-		if strings.Contains(err.Error(), text) {
-			t.Errorf("the error tells %s", text)
-		}
-	}
+	storetest.WantError(t, err, []string{exampleToken, "hvs.", canary}, parts...)
 }
 
 func TestErrors(t *testing.T) {

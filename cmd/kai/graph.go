@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/helm-kai/helm-kai/internal/build"
+	"github.com/helm-kai/helm-kai/internal/graph"
+	"github.com/helm-kai/helm-kai/internal/manifest"
+	"github.com/helm-kai/helm-kai/internal/render"
+	"github.com/helm-kai/helm-kai/internal/source"
+)
+
+type graphFlags struct {
+	selection
+	chartValues
+	output      string
+	namespace   string
+	kubeVersion string
+	apiVersions []string
+	jobs        int
+}
+
+func newGraph(a *app, w *workspaceFlags) *cobra.Command {
+	var f graphFlags
+	cmd := &cobra.Command{
+		Use:   "graph [SERVICE…]",
+		Short: "Show who talks to whom in a context",
+		Long: `Shows the services and friends of a context as one graph: what is installed before
+what, who may call whom and on which ports, by which hosts the outside comes in, and
+what is open to more than anybody has named.
+
+All this is read from the rendered manifests: the ports between two are those that the
+NetworkPolicies of both let through, so a graph says what a cluster does that keeps to
+them. No cluster is asked, and no secret is read.
+
+With services or a selector it shows these, and whom they call or are called by.
+
+--output says how: text, mermaid (a flowchart), dot (for Graphviz), svg (a picture, by
+day and by night) or json (for programs: a list with a graph for each context).`,
+		Example: a.example("graph -c prod", "graph -c prod front-end orders", "graph -c dev,prod -o json",
+			"graph -c prod -o svg > shop.svg", "graph -c prod -l kind=dependency -o mermaid", "graph -c prod --set networkPolicy=false carts"),
+		ValidArgsFunction: w.completeServices,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return printGraphs(cmd.Context(), a, w, f, args)
+		},
+	}
+	f.selection.addFlags(cmd, w)
+	f.chartValues.addFlags(cmd)
+	flags := cmd.Flags()
+	flags.StringVarP(&f.output, "output", "o", graph.Formats()[0], "format: "+strings.Join(graph.Formats(), ", "))
+	flags.StringVarP(&f.namespace, "namespace", "n", a.getenv("HELM_NAMESPACE"), "namespace, where the workspace gives none")
+	flags.StringVar(&f.kubeVersion, "kube-version", "", "version of Kubernetes that the charts are rendered for")
+	flags.StringSliceVarP(&f.apiVersions, "api-versions", "a", nil, "API versions that the cluster has")
+	flags.IntVarP(&f.jobs, "concurrency", "j", 0, "charts made at the same time (default: one for each CPU)")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(graph.Formats(), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func printGraphs(ctx context.Context, a *app, w *workspaceFlags, f graphFlags, services []string) error {
+	if !slices.Contains(graph.Formats(), f.output) {
+		return fmt.Errorf("--output %q: there is no such format\n  hint: %s", f.output, source.Nearest(f.output, graph.Formats()))
+	}
+	match, err := f.matcher(services)
+	if err != nil {
+		return err
+	}
+	values, err := f.chartValues.read(a)
+	if err != nil {
+		return err
+	}
+	// Whom a service calls, and by whom it is called, the charts of others say too.
+	built, _, err := buildContexts(ctx, a, w, selection{contexts: f.contexts, all: f.all}, nil, f.jobs)
+	if err != nil {
+		return err
+	}
+	if err := known(built, services); err != nil {
+		return err
+	}
+	var graphs []*graph.Graph
+	for _, g := range built {
+		drawn, err := f.graph(ctx, g, values)
+		if err != nil {
+			return err
+		}
+		if match != nil {
+			drawn = drawn.Select(match)
+		}
+		graphs = append(graphs, drawn)
+	}
+	return graph.Write(a.stdout, f.output, graphs)
+}
+
+// known fails for a service that none of the contexts has.
+func known(built []generation, services []string) error {
+	var names, contexts []string
+	for _, g := range built {
+		contexts = append(contexts, g.context)
+		for _, r := range g.releases {
+			names = append(names, r.Labels["name"])
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	for _, name := range services {
+		if !slices.Contains(names, name) {
+			return noService(name, strings.Join(contexts, ", "), names)
+		}
+	}
+	return nil
+}
+
+// graph renders a context and makes its graph.
+func (f *graphFlags) graph(ctx context.Context, g generation, values map[string]any) (*graph.Graph, error) {
+	in := graph.Input{Context: g.context, Releases: make([]graph.Release, len(g.releases))}
+	errs := make([]error, len(g.releases))
+	build.Each(ctx, f.jobs, len(g.releases), func(i int) {
+		in.Releases[i], errs[i] = f.release(ctx, g.releases[i], values)
+	})
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var findings source.Findings
+	for i, err := range errs {
+		if err != nil {
+			findings = append(findings, build.Finding(g.releases[i], err))
+		}
+	}
+	if findings.Err() != nil {
+		return nil, findings.Sorted()
+	}
+	return graph.New(in)
+}
+
+// release gives what a graph is made of.
+func (f *graphFlags) release(ctx context.Context, r build.Release, values map[string]any) (graph.Release, error) {
+	out := graph.Release{
+		Name: r.Name, Shared: r.Kind == build.KindDependency, Namespace: r.Namespace, Labels: r.Labels, Needs: r.Needs,
+		Values: map[string][]byte{},
+	}
+	if out.Namespace == "" {
+		out.Namespace = f.namespace
+	}
+	result, err := build.Render(ctx, r, render.Options{
+		Namespace: f.namespace, KubeVersion: f.kubeVersion, APIVersions: f.apiVersions, Values: values,
+	})
+	if err != nil {
+		return out, err
+	}
+	if out.Objects, err = manifest.Parse(result.Text()); err != nil {
+		return out, err
+	}
+	for _, file := range r.Chart.Files {
+		parent, chart := path.Split(path.Dir(file.Path))
+		switch {
+		case file.Path == "values.yaml":
+			out.Values[""] = file.Data
+		case parent == "charts/" && path.Base(file.Path) == "values.yaml":
+			out.Values[chart] = file.Data
+		}
+	}
+	return out, nil
+}
