@@ -28,6 +28,9 @@ var (
 const (
 	kubernetesModule, kubernetesVersion = "k8s.io/kubernetes", "v1.36.3"
 	gatewayModule, gatewayVersion       = "sigs.k8s.io/gateway-api", "v1.4.1"
+	// The first releases whose standard channel has TLSRoute and TCPRoute are newer.
+	gatewayNewest             = "v1.6.3"
+	istioModule, istioVersion = "istio.io/api", "v1.31.1"
 )
 
 // root is the checkout these tests belong to.

@@ -7,5 +7,5 @@ import "embed"
 // FS holds the folders of the built-in flavors. The prefix all: keeps files
 // whose names begin with an underscore, which embed would leave out.
 //
-//go:embed all:workload all:webservice all:stateful
+//go:embed all:pod all:workload all:webservice all:worker all:stateful all:batch all:job all:cronjob
 var FS embed.FS

@@ -76,3 +76,36 @@ func (g *generation) checkScaling(scaling *source.Value) {
 		g.fail("constraint", scaling.Get("minReplicas").Origin, "scaling.minReplicas", "raise maxReplicas", "the fewest pods, %d, are more than the most, %d", least, most)
 	}
 }
+
+// called says whether the flavor's pods may be called: jobs have no Service.
+func (g *generation) called() bool { return g.in.Resolved.Takes("service") }
+
+// checkReadiness finds probes that would tell nobody anything.
+func (g *generation) checkReadiness(probes *source.Value, path string) {
+	if v := probes.Get("readiness"); v != nil && !g.called() {
+		g.fail("unsupported", v.Origin, path+".readiness", "use startup or liveness", "nobody calls what comes to an end, so nobody asks whether it is ready")
+	}
+}
+
+// checkJob finds what a job's pods cannot do.
+func (g *generation) checkJob() {
+	if job := g.fields.Get("job"); g.in.Resolved.Takes("job") && !g.called() && job.Get("restartPolicy").Str() == "OnFailure" && !job.Get("podFailurePolicy").IsNull() {
+		at := job.Get("podFailurePolicy")
+		g.fail("constraint", at.Origin, "job.podFailurePolicy", "write restartPolicy: Never", "a pod that starts its container again has no podFailurePolicy")
+	}
+}
+
+// checkUpdates finds ways of updating that the kind of workload does not have.
+func (g *generation) checkUpdates() {
+	kind, other := "Deployment", "OnDelete"
+	if g.fields.Get("perNode").True() {
+		kind, other = "DaemonSet", "Recreate"
+	}
+	v := g.fields.At("updates", "type")
+	if g.in.Resolved.Takes("perNode") && v.Str() == other {
+		g.fail("constraint", v.Origin, "updates.type", "write RollingUpdate", "a %s has no update of the type %s", kind, other)
+	}
+	if late := g.fields.At("updates", "progressDeadlineSeconds"); kind == "DaemonSet" && !late.IsNull() {
+		g.fail("constraint", late.Origin, "updates.progressDeadlineSeconds", "remove it", "a DaemonSet has no deadline for an update")
+	}
+}

@@ -50,6 +50,7 @@ type Input struct {
 	Callers    []string // namespaces whose pods may be friends
 	Ingress    *source.Value
 	Gateway    *source.Value
+	Istio      *source.Value
 	Monitoring []string
 	// Guarded charts, a database say, let monitoring in to metrics alone.
 	Guarded   bool
@@ -159,8 +160,8 @@ type generation struct {
 	routes   []route
 	secrets  *secrets
 	mounts   mountSet
-	exposed  *source.Value // how the exposed routes are reached
-	wrapped  bool          // a container starts through kai-run
+	doors    []string // namespaces of the gateways in front of the exposed routes; "" is unknown
+	wrapped  bool     // a container starts through kai-run
 	findings source.Findings
 }
 

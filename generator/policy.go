@@ -64,8 +64,7 @@ func (g *generation) networkPolicy() *source.Value {
 	}
 	var gateways []string
 	if exposed {
-		for _, from := range g.doors() {
-			namespace := from.Get("namespace").Str()
+		for _, namespace := range g.doors {
 			if namespace == "" {
 				// Nobody says where the gateway's pods are: let its traffic in.
 				for _, r := range g.routes {
@@ -105,15 +104,6 @@ func (g *generation) networkPolicy() *source.Value {
 		out.Set("egress", egress)
 	}
 	return out
-}
-
-// doors gives the settings of the ways by which routes are exposed.
-func (g *generation) doors() []*source.Value {
-	var out []*source.Value
-	if g.exposed.Get("ingress") != nil {
-		out = append(out, g.in.Ingress)
-	}
-	return append(out, g.exposed.At("gateway", "parentRefs").ItemsOrNone()...)
 }
 
 func friendEgress(f Friend) *source.Value {

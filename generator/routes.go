@@ -2,7 +2,6 @@ package generator
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/helm-kai/helm-kai/internal/source"
 )
@@ -18,6 +17,7 @@ type route struct {
 	service       string // name of the Service
 	container     string // that opens it; "" is the main one
 	exposed       bool
+	speaks        string // one of the speeches
 	tls           string // name of the Secret with the certificate
 	value         *source.Value
 	path          string
@@ -80,7 +80,7 @@ func (g *generation) addRoutes(routes *source.Value, path, container string) {
 	}
 	for _, f := range routes.Fields {
 		v := f.Value
-		r := route{name: f.Key, portName: shortPortName(f.Key), container: container, value: v, path: path + "." + f.Key, protocol: "TCP", kind: "ClusterIP"}
+		r := route{name: f.Key, portName: shortPortName(f.Key), container: container, value: v, path: path + "." + f.Key, protocol: "TCP", kind: "ClusterIP", speaks: speaksHTTP}
 		r.port, _ = v.Get("port").Int()
 		r.containerPort, _ = v.Get("containerPort").Int()
 		if r.containerPort == 0 {
@@ -96,9 +96,16 @@ func (g *generation) addRoutes(routes *source.Value, path, container string) {
 		if t := v.Get("type").Str(); t != "" {
 			r.kind = t
 		}
-		r.exposed = v.Has("hostname") || len(v.Get("paths").ItemsOrNone()) > 0
+		if speech := v.Get("speaks").Str(); speech != "" {
+			r.speaks = speech
+		}
+		r.exposed = v.Has("hostname") || len(v.Get("paths").ItemsOrNone()) > 0 || v.Has("gatewayPort")
+		if !g.called() && (r.port != 0 || r.exposed) {
+			g.fail("unsupported", v.Origin, r.path, "write containerPort alone, which opens a port of the pod", "nobody calls what comes to an end: the flavor %s has no Service", g.in.Resolved.Flavor.Name)
+			continue
+		}
 		if r.exposed && r.port == 0 {
-			g.fail("required", v.Origin, r.path+".port", "write port: 80", "a route with a hostname or paths needs a port")
+			g.fail("required", v.Origin, r.path+".port", "write port: 80", "a route that is exposed needs a port")
 		}
 		if v.Has("nodePort") && r.kind != "NodePort" && r.kind != "LoadBalancer" {
 			g.fail("constraint", v.Get("nodePort").Origin, r.path+".nodePort", "write type: NodePort", "a Service of type %s has no nodePort", r.kind)
@@ -108,6 +115,10 @@ func (g *generation) addRoutes(routes *source.Value, path, container string) {
 			r.tls = tls.Get("secretName").Str()
 		case tls.Get("secret").Str() != "":
 			r.tls = g.secrets.certificate(tls)
+		case tls.Get("issuer").Str() != "":
+			r.tls = g.issued(r)
+		case !tls.IsNull():
+			g.fail("required", tls.Origin, r.path+".tls", "write secretName, secret or issuer", "nothing says where the certificate is")
 		}
 		g.routes = append(g.routes, r)
 	}
@@ -128,10 +139,14 @@ func (g *generation) routeValues() *source.Value {
 		v.Set("containerPort", source.NewInt(at, r.containerPort))
 		v.Set("portName", source.NewString(at, r.portName))
 		v.Set("protocol", source.NewString(at, r.protocol))
-		for _, key := range []string{"appProtocol", "nodePort", "hostname"} {
+		for _, key := range []string{"appProtocol", "nodePort", "hostname", "speaks", "gatewayPort", "timeout"} {
 			if x := r.value.Get(key); x != nil {
 				v.Set(key, x)
 			}
+		}
+		if speech := r.value.Get("speaks"); r.speaks == speaksGRPC && v.Get("appProtocol") == nil {
+			// What Kubernetes calls HTTP/2 without TLS, for gateways that have to know.
+			v.Set("appProtocol", source.NewString(speech.Origin, "kubernetes.io/h2c"))
 		}
 		if r.port != 0 {
 			v.Set("type", source.NewString(at, r.kind))
@@ -144,129 +159,15 @@ func (g *generation) routeValues() *source.Value {
 			v.Set("paths", paths)
 		}
 		if r.tls != "" {
-			v.Set("tls", source.NewMap(at, source.Field{Key: "secretName", Value: source.NewString(at, r.tls)}))
+			tls := source.NewMap(at, source.Field{Key: "secretName", Value: source.NewString(at, r.tls)})
+			for _, key := range []string{"issuer", "issuerKind"} {
+				if x := r.value.At("tls", key); x != nil {
+					tls.Set(key, x)
+				}
+			}
+			v.Set("tls", tls)
 		}
 		out.Set(r.name, v)
 	}
 	return out
-}
-
-// paths writes a route's paths, each with its type.
-func (g *generation) paths(r route) *source.Value {
-	list := r.value.Get("paths")
-	if list == nil {
-		return nil
-	}
-	out := source.NewList(list.Origin)
-	for i, item := range list.Items {
-		here := fmt.Sprintf("%s.paths[%d]", r.path, i)
-		kind := source.NewString(item.Origin, "Prefix")
-		path := item
-		if item.Kind == source.Map {
-			onlyKeys(g, item, here, "path", "pathType")
-			path = item.Get("path")
-			if t := item.Get("pathType"); t != nil {
-				kind = t
-			}
-		}
-		if path == nil || path.Kind != source.String || !strings.HasPrefix(path.Text, "/") {
-			g.fail("constraint", item.Origin, here, "write /path, or {path: /path, pathType: Exact}", "a path begins with /")
-			continue
-		}
-		if kind.Text != "Prefix" && kind.Text != "Exact" {
-			g.fail("constraint", kind.Origin, here+".pathType", "write Prefix or Exact", "%q is no type of path that Ingress and Gateway share", kind.Text)
-		}
-		out.Items = append(out.Items, source.NewMap(item.Origin, source.Field{Key: "path", Value: path}, source.Field{Key: "pathType", Value: kind}))
-	}
-	return out
-}
-
-// expose writes how the exposed routes are reached from outside.
-func (g *generation) expose() *source.Value {
-	if !g.in.Resolved.BuiltIn("expose") {
-		return nil
-	}
-	var exposed []route
-	for _, r := range g.routes {
-		if r.exposed {
-			exposed = append(exposed, r)
-		}
-	}
-	v := g.fields.Get("expose")
-	out := source.NewMap(v.OriginOrNone())
-	each := func(name string, at source.Origin, settings *source.Value) {
-		if len(exposed) == 0 {
-			return
-		}
-		switch name {
-		case "none":
-		case "ingress":
-			out.Set("ingress", g.ingress(at, settings))
-		case "gateway":
-			out.Set("gateway", g.gateway(at, settings, exposed))
-		case "istio":
-			g.fail("unsupported", at, "expose", "use ingress or gateway", "this version of kai does not write Istio's routes")
-		default:
-			g.fail("constraint", at, "expose", source.Nearest(name, []string{"none", "ingress", "gateway"}), "%q is no way to expose a route", name)
-		}
-	}
-	switch {
-	case v == nil:
-	case v.IsScalar():
-		each(v.Text, v.Origin, nil)
-	case v.Kind == source.List:
-		for _, item := range v.Items {
-			each(item.Str(), item.Origin, nil)
-		}
-	case v.Kind == source.Map:
-		for _, f := range v.Fields {
-			each(f.Key, f.Origin, f.Value)
-		}
-	}
-	if len(out.Fields) == 0 {
-		return nil
-	}
-	return out
-}
-
-// ingress gives the settings of the Ingress: the context's over the workspace's.
-func (g *generation) ingress(at source.Origin, settings *source.Value) *source.Value {
-	out := source.NewMap(at)
-	for _, from := range []*source.Value{g.in.Ingress, settings} {
-		for _, key := range []string{"className", "annotations"} {
-			if v := from.Get(key); !v.IsNull() {
-				out.Set(key, v)
-			}
-		}
-	}
-	if settings != nil && settings.Kind == source.Map {
-		onlyKeys(g, settings, "expose.ingress", "className", "annotations")
-	}
-	return out
-}
-
-// gateway gives the Gateway that HTTPRoutes attach to.
-func (g *generation) gateway(at source.Origin, settings *source.Value, exposed []route) *source.Value {
-	parent := g.in.Gateway
-	if settings != nil && len(settings.Fields) > 0 {
-		parent = settings
-	}
-	if parent.Get("name").Str() == "" {
-		g.fail("required", at, "expose", "name it in kai-workspace.yaml, gateway: {name, namespace}, or here: expose: {gateway: {name: …}}", "no Gateway is given")
-		return source.NewMap(at)
-	}
-	onlyKeys(g, parent, "gateway", "name", "namespace", "sectionName")
-	reference := source.NewMap(at)
-	for _, key := range []string{"name", "namespace", "sectionName"} {
-		if v := parent.Get(key); !v.IsNull() {
-			reference.Set(key, v)
-		}
-	}
-	for _, r := range exposed {
-		if r.tls != "" {
-			g.findings = append(g.findings, source.Finding{Origin: r.value.Get("tls").Origin, Path: r.path + ".tls", Code: "gateway-tls", Severity: source.Warning,
-				Message: "an HTTPRoute carries no certificate", Hint: "give it to the Gateway's listener"})
-		}
-	}
-	return source.NewMap(at, source.Field{Key: "parentRefs", Value: source.NewList(at, reference)})
 }

@@ -27,6 +27,8 @@ func (g *generation) values() *source.Value {
 		}
 	}
 	g.checkScaling(g.fields.Get("scaling"))
+	g.checkUpdates()
+	g.checkJob()
 	var rest []source.Field
 	for _, f := range g.fields.Fields {
 		builtIn := g.in.Resolved.BuiltIn(f.Key)
@@ -44,8 +46,8 @@ func (g *generation) values() *source.Value {
 	if routes := g.routeValues(); routes != nil {
 		out.Set("routes", routes)
 	}
-	if g.exposed = g.expose(); g.exposed != nil {
-		out.Set("expose", g.exposed)
+	if exposed := g.expose(); exposed != nil {
+		out.Set("expose", exposed)
 	}
 	for _, f := range rest {
 		out.Set(f.Key, f.Value)
@@ -78,6 +80,7 @@ func (g *generation) values() *source.Value {
 var textMaps = [][]string{
 	{"labels"}, {"annotations"}, {"workload", "labels"}, {"workload", "annotations"}, {"service", "labels"}, {"service", "annotations"},
 	{"serviceAccount", "annotations"}, {"scheduling", "nodeSelector"}, {"expose", "ingress", "annotations"},
+	{"expose", "gateway", "annotations"}, {"expose", "istio", "annotations"}, {"expose", "istio", "selector"},
 }
 
 // texts writes the values of maps of text as they stand in the file: a label
@@ -457,6 +460,7 @@ func references(v *source.Value) []string {
 
 // probes writes the probes, their routes' names as ports.
 func (g *generation) probes(probes *source.Value, path string) *source.Value {
+	g.checkReadiness(probes, path)
 	out := probes.Shallow()
 	for i, f := range probes.Fields {
 		here := path + "." + f.Key

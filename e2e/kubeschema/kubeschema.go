@@ -64,6 +64,9 @@ func (k gvk) own(schema map[string]any) map[string]any {
 	}
 	properties["apiVersion"] = map[string]any{"const": k.apiVersion()}
 	properties["kind"] = map[string]any{"const": k.Kind}
+	if properties["metadata"] == nil { // Kubernetes adds it, and some definitions leave it to that
+		properties["metadata"] = map[string]any{"type": "object"}
+	}
 	required, _ := schema["required"].([]any)
 	schema["required"] = append([]any{"apiVersion", "kind"}, required...)
 	return schema

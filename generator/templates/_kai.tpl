@@ -184,11 +184,12 @@ external is made by an operator: its values say where it is kept, and give no va
 {{- $name -}}
 {{- end -}}
 
-{{- /* The routes reached from outside of the cluster, as JSON: those of a Service that have a hostname or paths. */ -}}
+{{- /* The routes reached from outside of the cluster, as JSON: those of a Service that have a hostname, paths or a
+port of the gateway. */ -}}
 {{- define "kai.exposedRoutes" -}}
 {{- $exposed := dict -}}
 {{- range $name, $route := .Values.routes -}}
-{{- if and $route $route.port (or $route.hostname $route.paths) -}}
+{{- if and $route $route.port (or $route.hostname $route.paths $route.gatewayPort) -}}
 {{- $_ := set $exposed $name $route -}}
 {{- end -}}
 {{- end -}}

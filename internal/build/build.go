@@ -329,7 +329,7 @@ func (r *run) input(name, version, description string) generator.Input {
 		Name: name, Version: version, Description: description,
 		Workspace: generator.ObjectName(r.w.Name), Context: r.target.Context, Namespace: r.target.Namespace,
 		ValuesTypes: r.w.Values, Templates: r.templates, Callers: callers,
-		Ingress: r.target.Ingress, Gateway: r.target.Gateway, Monitoring: r.target.Monitoring,
+		Ingress: r.target.Ingress, Gateway: r.target.Gateway, Istio: r.target.Istio, Monitoring: r.target.Monitoring,
 	}
 }
 

@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // a change of a flavor shows its effect as a diff of these files.
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{"../../testdata/hello", "../../testdata/podinfo", "../../testdata/sock-shop", "../../testdata/friends", "testdata/external"} {
+	for _, dir := range []string{"../../testdata/hello", "../../testdata/podinfo", "../../testdata/sock-shop", "../../testdata/friends", "../../testdata/jobs", "../../testdata/routes", "testdata/external"} {
 		example := filepath.Base(dir)
 		w, findings := workspace.Open(os.DirFS(filepath.FromSlash(dir)))
 		if findings.Err() != nil {

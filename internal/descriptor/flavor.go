@@ -136,7 +136,7 @@ func (f *Flavor) readTypes(v *source.Value, fsys fs.FS, fs *source.Findings) {
 }
 
 // readContext adds the fields that a flavor takes: a map of fields, or the name
-// of a type that has them.
+// of a type that has them. Null takes away what the extended flavor has.
 func (f *Flavor) readContext(v *source.Value, fs *source.Findings) {
 	var fields []Field
 	switch {
@@ -150,7 +150,7 @@ func (f *Flavor) readContext(v *source.Value, fs *source.Findings) {
 		}
 		fields = t.Fields
 	case v.Kind == source.Map:
-		fields = parseFields(v, "context", fs)
+		fields = parseFields(f.without(v, fs), "context", fs)
 		f.Types.checkNames(fields, "context", fs)
 	default:
 		fs.Add("wrong-type", v.Origin, "context", "write FIELD: TYPE", "expected a map of fields, got %s", v.Kind)
@@ -163,6 +163,29 @@ func (f *Flavor) readContext(v *source.Value, fs *source.Findings) {
 			f.Fields = append(f.Fields, field)
 		}
 	}
+}
+
+// without takes away the fields that are null, with what they were, and gives
+// the others.
+func (f *Flavor) without(v *source.Value, fs *source.Findings) *source.Value {
+	out := &source.Value{Kind: source.Map, Origin: v.Origin}
+	for _, field := range v.Fields {
+		if !field.Value.IsNull() {
+			out.Fields = append(out.Fields, field)
+			continue
+		}
+		i := slices.IndexFunc(f.Fields, func(g Field) bool { return g.Name == field.Key })
+		if i < 0 {
+			fs.Add("unknown-key", field.Origin, "context."+field.Key, source.Nearest(field.Key, fieldNames(f.Fields)), "there is no field %q to take away", field.Key)
+			continue
+		}
+		f.Fields = slices.Delete(f.Fields, i, i+1)
+		if f.Defaults.Get(field.Key) != nil {
+			f.Defaults = f.Defaults.Shallow()
+			f.Defaults.Delete(field.Key)
+		}
+	}
+	return out
 }
 
 func (f *Flavor) readDefaults(v *source.Value, fs *source.Findings) {

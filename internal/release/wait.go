@@ -27,7 +27,7 @@ const (
 func (a *apply) wait(ctx context.Context, s *Step, objects []manifest.Object) error {
 	var pending []manifest.Object
 	for _, o := range objects {
-		if a.awaited(o) {
+		if a.awaited(s, o) {
 			pending = append(pending, o)
 		}
 	}
@@ -77,10 +77,11 @@ func (a *apply) wait(ctx context.Context, s *Step, objects []manifest.Object) er
 }
 
 // awaited says whether an object can be anything but ready. Jobs of a release
-// may run for long and are awaited on request.
-func (a *apply) awaited(o manifest.Object) bool {
+// may run for long and are awaited on request, or where another release needs
+// this one: it needs what they have done.
+func (a *apply) awaited(s *Step, o manifest.Object) bool {
 	if o.Ref.Kind == "Job" {
-		return a.options.WaitForJobs
+		return a.options.WaitForJobs || slices.ContainsFunc(a.plan.Steps, func(other Step) bool { return slices.Contains(other.Needs, s.Release) })
 	}
 	return !slices.Contains(atOnce, o.Ref.Kind)
 }

@@ -29,6 +29,7 @@ type Target struct {
 
 	Gateway      *source.Value
 	Ingress      *source.Value
+	Istio        *source.Value
 	Monitoring   []string
 	Callers      []string // namespaces whose pods may be friends of the services
 	Dependencies map[string]Dependency
@@ -137,9 +138,11 @@ func (t *Target) apply(w *Workspace, c *descriptor.Context, variables *[]*source
 				findings.Add("wrong-type", v.Origin, here+".values", "write fields of a context", "expected a map, got %s", v.Kind)
 			}
 		case "gateway":
-			t.Gateway = known(v, here+".gateway", findings, "name", "namespace", "sectionName")
+			t.Gateway = known(v, here+".gateway", findings, "name", "namespace", "sectionName", "className", "annotations")
 		case "ingress":
 			t.Ingress = known(v, here+".ingress", findings, "className", "namespace", "annotations")
+		case "istio":
+			t.Istio = known(v, here+".istio", findings, "gateway", "selector", "namespace", "annotations")
 		case "monitoring":
 			if m := known(v, here+".monitoring", findings, "namespace"); m.Get("namespace").Str() != "" {
 				t.Monitoring = []string{m.Get("namespace").Str()}

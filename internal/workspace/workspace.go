@@ -65,7 +65,7 @@ var workspaceKeys = []string{"apiVersion", "name", "services", "flavors", "frien
 
 var contextKeys = []string{
 	"namespace", "variables", "versions", "cluster", "secrets", "only", "except", "values", "uses",
-	"gateway", "ingress", "monitoring", "dependencies", "confirm",
+	"gateway", "ingress", "istio", "monitoring", "dependencies", "confirm",
 }
 
 // Open reads the workspace at the root of a tree: kai-workspace.yaml, or else

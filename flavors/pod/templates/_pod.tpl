@@ -1,10 +1,10 @@
-{{- /* The pod template of a workload: (dict "root" $ "kind" KIND). */ -}}
+{{- /* The pod template of a workload: (dict "root" $ "kind" KIND "restartPolicy" POLICY); the policy defaults to Kubernetes'. */ -}}
 {{- define "flavor.podTemplate" -}}
 {{- $root := .root -}}
 {{- with .root.Values -}}
 {{- $security := .security | default dict -}}
 {{- $account := .serviceAccount | default dict -}}
-{{- $annotations := include "flavor.podAnnotations" $root -}}
+{{- $annotations := include "flavor.podAnnotations" $ -}}
 metadata:
   labels:
     {{- include "kai.podLabels" $root | nindent 4 }}
@@ -26,6 +26,9 @@ spec:
   {{- with include "flavor.podSecurity" $security }}
   securityContext:
     {{- . | nindent 4 }}
+  {{- end }}
+  {{- with $.restartPolicy }}
+  restartPolicy: {{ . }}
   {{- end }}
   {{- if not (kindIs "invalid" .gracePeriod) }}
   terminationGracePeriodSeconds: {{ int .gracePeriod }}
@@ -52,19 +55,23 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{- /* The pods' annotations. What they hold of configuration is hashed, so that a change of it restarts them. */ -}}
+{{- /* The pods' annotations: (dict "root" $ "kind" KIND). What they hold of configuration is hashed, so that a change of it
+restarts them. Those of a job end by themselves, and the next run reads what there is then. */ -}}
 {{- define "flavor.podAnnotations" -}}
+{{- $root := .root -}}
 {{- $annotations := dict -}}
-{{- range $name, $value := .Values.annotations -}}
+{{- range $name, $value := .root.Values.annotations -}}
 {{- if not (kindIs "invalid" $value) -}}
 {{- $_ := set $annotations $name (include "kai.text" $value) -}}
 {{- end -}}
 {{- end -}}
-{{- with include (print .Template.BasePath "/configmap.yaml") . | trim -}}
+{{- if not (has .kind (list "Job" "CronJob")) -}}
+{{- with include (print .root.Template.BasePath "/configmap.yaml") $root | trim -}}
 {{- $_ := set $annotations "checksum/config" (sha256sum .) -}}
 {{- end -}}
-{{- with include (print .Template.BasePath "/secret.yaml") . | trim -}}
+{{- with include (print .root.Template.BasePath "/secret.yaml") $root | trim -}}
 {{- $_ := set $annotations "checksum/secret" (sha256sum .) -}}
+{{- end -}}
 {{- end -}}
 {{- if $annotations }}{{ toYaml $annotations }}{{ end -}}
 {{- end -}}
