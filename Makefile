@@ -8,8 +8,11 @@ BENCH ?= .
 help: ## list these targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1  \2/p' Makefile
 
-build: ## build bin/kai, and bin/kubectl-kai, a link to it
+# kai-run is for containers, so it is Linux's; GOARCH says for which machines.
+build: ## build bin/kai, bin/kubectl-kai, a link to it, and bin/kai-run, which containers start with
 	@KAI_BIN= KAI_BIN_SHA256= KAI_SKIP_BIN_INSTALL= GO='$(GO)' sh scripts/install.sh -u
+	@GOWORK=off CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -buildvcs=false \
+		-ldflags "-s -w -X main.version=v$$(sed -n 's/^version:[ ]*\([^ #]*\).*/\1/p' plugin.yaml)" -o bin/kai-run ./cmd/kai-run
 
 demo: build ## generate and render Sock Shop's charts for two contexts
 	@sh scripts/demo.sh

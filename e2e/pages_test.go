@@ -42,7 +42,7 @@ func TestPages(t *testing.T) {
 	pages := []page{
 		{"docs/tutorial.md", "testdata/sock-shop", nil},
 		{"docs/gitops.md", "testdata/sock-shop", nil},
-		{"docs/secrets.md", ownFiles, []string{"## In two minutes", "## The same with Vault"}},
+		{"docs/secrets.md", ownFiles, []string{"## In two minutes", "## The same with Vault", "## A command with them"}},
 		{"docs/secrets.md", "testdata/sock-shop", []string{"## Sock Shop from Vault"}},
 	}
 	cluster := controlplane.ForTest(t, cache(t), root(t))

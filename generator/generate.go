@@ -122,6 +122,7 @@ type Secret struct {
 type Result struct {
 	Chart   Chart
 	Secrets []Secret
+	Values  *source.Value // what values.yaml says, with the origins
 }
 
 // Generate makes a chart. Where findings hold errors, the result is nil.
@@ -150,7 +151,7 @@ func Generate(in Input) (*Result, source.Findings) {
 		chart.Files = append(chart.Files, File{Path: name, Data: data})
 	}
 	sort.Slice(chart.Files, func(i, j int) bool { return chart.Files[i].Path < chart.Files[j].Path })
-	return &Result{Chart: chart, Secrets: g.secrets.list()}, g.findings
+	return &Result{Chart: chart, Secrets: g.secrets.list(), Values: values}, g.findings
 }
 
 type generation struct {

@@ -285,8 +285,16 @@ func (g *generation) match(pattern *source.Value, where string) ([]string, bool)
 	return out, true
 }
 
+// relative gives the path of a file as seen from the descriptor's folder.
 func (g *generation) relative(name string) string {
-	return strings.TrimPrefix(strings.TrimPrefix(name, g.in.Resolved.Service.Dir()), "/")
+	dir := g.in.Resolved.Service.Dir()
+	if dir == "." {
+		return name
+	}
+	if inside, ok := strings.CutPrefix(name, dir+"/"); ok {
+		return inside
+	}
+	return strings.Repeat("../", strings.Count(dir, "/")+1) + name
 }
 
 // inTree gives the path of a file in the workspace's tree.
@@ -297,15 +305,19 @@ func (g *generation) inTree(name *source.Value, where string) (string, bool) {
 		g.fail("file", name.Origin, where, "paths are relative to "+g.names(name)+" and stay in the workspace", "the path %q leads out of the workspace", text)
 		return "", false
 	}
+	if source.TreeOf(full) != source.TreeOf(name.Origin.File) {
+		g.fail("file", name.Origin, where, "what comes from elsewhere brings its files along, and reads no others", "the path %q leads out of the tree that it stands in", text)
+		return "", false
+	}
 	return full, true
 }
 
 // names is the file that a path is relative to: of a friend, the one it stands in.
 func (g *generation) names(name *source.Value) string {
 	if g.in.Guarded {
-		return name.Origin.File
+		return source.Readable(name.Origin.File)
 	}
-	return g.in.Resolved.Service.File
+	return source.Readable(g.in.Resolved.Service.File)
 }
 
 // readFile reads a file that a descriptor names.

@@ -165,39 +165,60 @@ func (g *generation) wrap(c *source.Value, where, name string, env *environment,
 }
 
 // kept gives text that has, after Kubernetes and kai-run, what it had after
-// Kubernetes alone if that knew the names: both make one dollar of two before
-// (NAME), and Kubernetes leaves $(NAME) to kai-run.
+// Kubernetes alone if that knew the names. Kubernetes makes one dollar of two, takes
+// all up to the next ) for a name, and leaves $(NAME) to kai-run where it knows no such
+// variable. Kai-run makes one of two before (NAME), and leaves all else.
 func kept(v *source.Value, names map[string]bool) *source.Value {
 	var b strings.Builder
-	text := v.Text
-	for {
-		at := strings.Index(text, "$(")
-		length := strings.IndexByte(text[max(at, 0):], ')')
-		if at < 0 || length < 0 {
+	changed := false
+	for text := v.Text; text != ""; {
+		at := strings.IndexByte(text, '$')
+		if at < 0 {
+			b.WriteString(text)
 			break
 		}
-		begin := at // of the dollars
-		for begin > 0 && text[begin-1] == '$' {
-			begin--
+		b.WriteString(text[:at])
+		text = text[at:]
+		dollars := len(text) - len(strings.TrimLeft(text, "$"))
+		end := strings.IndexByte(text, ')') + 1
+		if end == 0 || text[dollars] != '(' {
+			b.WriteString(text[:dollars])
+			text = text[dollars:]
+			continue
 		}
-		dollars, name, end := at-begin+1, text[at+2:at+length], at+length+1
+		name := text[dollars+1 : end-1]
 		switch {
 		case names[name]:
-			b.WriteString(text[:begin] + strings.Repeat("$", 2*dollars-1) + text[at+1:end])
+			changed = true
+			b.WriteString(strings.Repeat("$", 2*dollars-1) + text[dollars:end])
 		case dollars%2 == 0: // no reference, so one may begin in it
-			end = at + 2
+			end = dollars + 1
 			b.WriteString(text[:end])
 		default:
-			b.WriteString(text[:end])
+			inside := swallowed(name, names)
+			changed = changed || inside != name
+			b.WriteString(text[:dollars+1] + inside + ")")
 		}
 		text = text[end:]
 	}
-	if b.Len() == 0 {
+	if !changed {
 		return v
 	}
 	out := *v
-	out.Text = b.String() + text
+	out.Text = b.String()
 	return &out
+}
+
+// swallowed gives what Kubernetes takes for a name. What looks like a reference at its
+// end is none, to kai-run neither.
+func swallowed(name string, names map[string]bool) string {
+	at := strings.LastIndex(name, "$(")
+	if at < 0 || !names[name[at+2:]] {
+		return name
+	}
+	before := strings.TrimRight(name[:at], "$")
+	dollars := at + 1 - len(before)
+	return before + strings.Repeat("$", 2*dollars) + name[at+1:]
 }
 
 // addition is a volume that delivery: runtime adds to a pod.

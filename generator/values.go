@@ -311,6 +311,12 @@ func (e *environment) add(env *source.Value, path string) {
 			e.set(f.Key, &text)
 		case v.Get("secret").IsScalar():
 			onlyKeys(e.g, v, here, "secret", "scope", "app")
+			for _, part := range []string{"scope", "app"} {
+				if p := v.Get(part); !p.IsNull() && !p.IsScalar() {
+					e.g.fail("wrong-type", p.Origin, here+"."+part, "write text", "the %s of a secret cannot be %s", part, described(p))
+				}
+			}
+			descriptor.CheckPlace(v, here, &e.g.findings)
 			if key := v.Get("secret"); !isReference(key.Text) && !secretKey.MatchString(key.Text) {
 				e.g.fail("constraint", key.Origin, here+".secret", "use letters, digits, ., _ and -, or a reference such as ref+vault://PATH#/KEY", "%q cannot be the key of a secret", key.Text)
 			}

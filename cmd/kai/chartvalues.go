@@ -29,6 +29,16 @@ func (v *chartValues) addFlags(cmd *cobra.Command) {
 // read lays the values over one another.
 func (v *chartValues) read(a *app) (map[string]any, error) {
 	u := render.UserValues{Set: v.set, SetString: v.setString, SetFile: v.setFile, ReadFile: os.ReadFile}
+	var err error
+	if u.Files, err = v.readFiles(a); err != nil {
+		return nil, err
+	}
+	return u.Merge()
+}
+
+// readFiles reads the files of -f.
+func (v *chartValues) readFiles(a *app) ([]render.ValuesFile, error) {
+	var files []render.ValuesFile
 	for _, name := range v.files {
 		read := func() ([]byte, error) { return os.ReadFile(name) }
 		if name == "-" {
@@ -38,7 +48,7 @@ func (v *chartValues) read(a *app) (map[string]any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--values: %w", err)
 		}
-		u.Files = append(u.Files, render.ValuesFile{Name: name, Data: data})
+		files = append(files, render.ValuesFile{Name: name, Data: data})
 	}
-	return u.Merge()
+	return files, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/helm-kai/helm-kai/internal/build"
 	"github.com/helm-kai/helm-kai/internal/descriptor"
 	"github.com/helm-kai/helm-kai/internal/git"
+	"github.com/helm-kai/helm-kai/internal/lock"
 	"github.com/helm-kai/helm-kai/internal/manifest"
 	"github.com/helm-kai/helm-kai/internal/release"
 	"github.com/helm-kai/helm-kai/internal/report"
@@ -259,7 +260,7 @@ func (f *diffFlags) offline(ctx context.Context, a *app, w *workspaceFlags, kind
 		}
 		defer tree.Close()
 		against = fmt.Sprintf("git:%s (%.10s)", argument, tree.Commit)
-		if other.ws, err = openTree(tree, against); err != nil {
+		if other.ws, err = w.openTree(tree, against); err != nil {
 			return nil, err
 		}
 	case "folder":
@@ -268,7 +269,7 @@ func (f *diffFlags) offline(ctx context.Context, a *app, w *workspaceFlags, kind
 			return nil, fmt.Errorf("--against folder:%s: %w", argument, reason(err))
 		}
 		defer root.Close()
-		if other.ws, err = openTree(root.FS(), against); err != nil {
+		if other.ws, err = w.openTree(root.FS(), against); err != nil {
 			return nil, err
 		}
 	}
@@ -293,14 +294,22 @@ func (f *diffFlags) offline(ctx context.Context, a *app, w *workspaceFlags, kind
 	return release.Offline(r.target, against, before, wanted), nil
 }
 
-// openTree opens the workspace in another tree of files.
-func openTree(fsys fs.FS, what string) (*workspace.Workspace, error) {
+// openTree opens the workspace in another tree of files, with the kai.lock of that.
+func (w *workspaceFlags) openTree(fsys fs.FS, what string) (*workspace.Workspace, error) {
 	if _, err := fs.Stat(fsys, workspace.FileName); errors.Is(err, fs.ErrNotExist) {
 		if _, err := fs.Stat(fsys, descriptor.FileName); errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("--against %s: there is neither %s nor %s", what, workspace.FileName, descriptor.FileName)
 		}
 	}
-	ws, findings := workspace.Open(fsys)
+	ws, findings, err := w.openPinned(fsys, true)
+	if err != nil {
+		return nil, err
+	}
+	if file, _ := lock.Read(fsys); file != nil {
+		for _, e := range elapsed(file) {
+			fmt.Fprintf(w.app.stderr, "%s: the %s %s is pinned to %s, and shown as this kai has it\n", what, e.Kind, e.Name, e.Version())
+		}
+	}
 	if findings.Err() != nil {
 		return nil, fmt.Errorf("%s:\n%w", what, findings.Sorted())
 	}

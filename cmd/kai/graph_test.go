@@ -70,7 +70,7 @@ func sameFile(t *testing.T, name, want string) {
 		return
 	}
 	if got, err := os.ReadFile(name); err != nil || string(got) != want {
-		t.Errorf("%s is stale (%v): go test ./cmd/kai -run TestGraphPage -update", name, err)
+		t.Errorf("%s is stale (%v): go test ./cmd/kai -run Page -update", name, err)
 	}
 }
 

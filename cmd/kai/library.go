@@ -21,7 +21,7 @@ func (w *workspaceFlags) libraryOpen() (*workspace.Workspace, error) {
 		}
 		return workspace.Library()
 	}
-	ws, _, findings, err := w.open()
+	ws, _, findings, err := w.openAs(true)
 	if err == nil {
 		err = findings.Err()
 	}
@@ -92,9 +92,13 @@ func (w *workspaceFlags) libraryNames(list func(*workspace.Workspace) []string) 
 
 func named(name string) *source.Value { return source.NewString(source.Origin{}, name) }
 
-func from(builtIn bool) string {
-	if builtIn {
+// from says where a flavor or a friend stands, by its file.
+func from(builtIn bool, file string) string {
+	switch tree := source.TreeOf(file); {
+	case builtIn:
 		return "library"
+	case tree != "":
+		return source.Readable(tree)
 	}
 	return "workspace"
 }
@@ -104,6 +108,9 @@ func listFlavors(a *app, w *workspaceFlags, output string) error {
 	if err != nil {
 		return err
 	}
+	if findings := ws.Unreachable(); findings != nil {
+		return findings
+	}
 	infos := []flavorInfo{}
 	for _, name := range ws.FlavorNames() {
 		f, findings := ws.Flavor(named(name))
@@ -111,7 +118,7 @@ func listFlavors(a *app, w *workspaceFlags, output string) error {
 			return findings
 		}
 		if !f.Abstract {
-			infos = append(infos, flavorInfo{Name: f.Name, Version: f.Version, Description: f.Description, From: from(f.BuiltIn)})
+			infos = append(infos, flavorInfo{Name: f.Name, Version: f.Version, Description: f.Description, From: from(f.BuiltIn, f.Dir)})
 		}
 	}
 	return a.print(output, infos, func() {
@@ -133,7 +140,7 @@ func showFlavor(a *app, w *workspaceFlags, name, output string) error {
 	if f == nil {
 		return findings
 	}
-	info := flavorInfo{Name: f.Name, Version: f.Version, Description: f.Description, From: from(f.BuiltIn), Digest: "sha256:" + f.Digest, Defaults: f.Defaults.Native()}
+	info := flavorInfo{Name: f.Name, Version: f.Version, Description: f.Description, From: from(f.BuiltIn, f.Dir), Digest: "sha256:" + f.Digest, Defaults: f.Defaults.Native()}
 	for _, field := range f.AllFields() {
 		info.Fields = append(info.Fields, fieldInfo{Name: field.Name, Type: field.Expr.String(), Description: field.Description})
 	}
@@ -216,13 +223,16 @@ func listFriends(a *app, w *workspaceFlags, output string) error {
 	if err != nil {
 		return err
 	}
+	if findings := ws.Unreachable(); findings != nil {
+		return findings
+	}
 	infos := []friendInfo{}
 	for _, name := range ws.FriendNames() {
 		f, findings := ws.Friend(named(name), false)
 		if f == nil {
 			return findings
 		}
-		infos = append(infos, friendInfo{Name: f.Name, Type: f.Type(), Description: f.Description(), From: from(ws.IsLibrary(f))})
+		infos = append(infos, friendInfo{Name: f.Name, Type: f.Type(), Description: f.Description(), From: from(ws.IsLibrary(f), f.File)})
 	}
 	return a.print(output, infos, func() {
 		t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)

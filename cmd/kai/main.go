@@ -146,10 +146,17 @@ func newRoot(a *app) *cobra.Command {
 	}
 	w := &workspaceFlags{app: a}
 	root.PersistentFlags().StringVarP(&w.dir, "workspace", "w", "", "folder of the workspace or the service (default: searched from here upwards)")
+	w.sources.addFlags(root)
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+		if cmd.Name() != cobra.ShellCompRequestCmd && cmd.Name() != cobra.ShellCompNoDescRequestCmd {
+			w.ctx = cmd.Context()
+		}
+	}
 	root.AddCommand(
 		newInit(a),
 		newGenerate(a, w),
 		newTemplate(a, w),
+		newExplain(a, w),
 		newGraph(a, w),
 		newDiff(a, w),
 		newInstall(a, w),
@@ -163,6 +170,7 @@ func newRoot(a *app) *cobra.Command {
 		newRun(a, w),
 		newSecrets(a, w),
 		newSchema(a, w),
+		newUpgrade(a, w),
 		newFlavors(a, w),
 		newFriends(a, w),
 		newVersion(a),

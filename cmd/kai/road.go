@@ -106,21 +106,21 @@ func (r *road) reach(ctx context.Context, f *clusterFlags) error {
 // for secrets.
 func (r *road) desire(ctx context.Context, a *app, values map[string]any, jobs int) ([]*release.Desired, error) {
 	o := build.DesireOptions{Render: render.Options{Values: values}, Namespace: r.target.Namespace, Deployment: r.from.Secrets.Deployment, Jobs: jobs, Memory: r.memory}
+	var findings source.Findings
 	if r.cluster != nil {
 		o.Render.KubeVersion, o.Render.APIVersions, o.Render.ClusterAPIs = r.caps.KubeVersion, r.caps.APIVersions, true
 		o.Revision, o.Strict = r.there.Revision, true
-		var findings source.Findings
 		access := a.access(r.dir, r.from, r.flags)
 		o.References = build.References(r.from, access)
 		if o.Store, findings = build.Store(r.ws.FS, r.from, access); findings.Err() != nil {
 			return nil, findings
 		}
 	}
-	wanted, findings, err := build.Desire(ctx, r.releases, o)
+	wanted, found, err := build.Desire(ctx, r.releases, o)
 	if err != nil {
 		return nil, err
 	}
-	if findings.Err() != nil {
+	if findings = append(findings, found...); findings.Err() != nil {
 		return nil, findings
 	}
 	if len(findings) > 0 {

@@ -36,9 +36,15 @@ of global is taken; what is nowhere is an error before anything starts. In the
 environment that kai itself has and in the command $(NAME) is expanded for the names of
 --var, $$(NAME) stays $(NAME), and every other $(…) is left as it is.
 
-Names are in upper case, but for those of --var. Lists and maps are base64 of their JSON, or their JSON with
+Names are in upper case, but for those of --var. A key that cannot be the name of a
+variable, such as the two of a certificate, is left out with a warning. Lists and maps are base64 of their JSON, or their JSON with
 --json raw. The keys KFILE_NAME_PATH, KFILE_NAME_CONTENT and KFILE_NAME_MODE make a file
-together. --explain shows names and where they come from, and no value.
+together; the content is in base64. --explain shows names and where they come from, and no
+value; with --pristine it leaves out the host's.
+
+A store that is away at the start is asked again for as long as --retry says, and then
+--offline-ok starts with the copy. One that refuses who asks, such as a token that was
+revoked, ends the start at once, also where there is a copy.
 
 In a workspace the store and the deployment are those of the context. Outside of one,
 or with --store, flags and the variables KAI_* name them, as for kai-run, which is the
@@ -127,6 +133,9 @@ func runCommand(ctx context.Context, a *app, w *workspaceFlags, s selection, fla
 		return running.ExitFailed, err
 	}
 	if target != nil {
+		if err := holdsDeployment(target, flags["deployment"]); err != nil {
+			return running.ExitFailed, err
+		}
 		if flags["deployment"] == "" {
 			flags["deployment"] = target.Secrets.Deployment
 		}
@@ -150,7 +159,7 @@ func runCommand(ctx context.Context, a *app, w *workspaceFlags, s selection, fla
 		a.leaveSignals() // run takes them
 	}
 	return running.Main(context.WithoutCancel(ctx), c, running.World{
-		Name: "kai", Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Open: open,
+		Name: "kai", Command: a.as + " run", Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Open: open,
 	})
 }
 

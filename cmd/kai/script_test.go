@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -36,11 +37,15 @@ func TestScripts(t *testing.T) {
 	}
 	commands := map[string]func(*testscript.TestScript, bool, []string){
 		"bigfile":  bigFile,
+		"charts":   charts,
+		"commit":   commit,
 		"copytree": copyTree,
 		"deep":     deep,
 		"replace":  replace,
 		"names":    names,
+		"repin":    repin,
 		"edit":     edit,
+		"identity": identity,
 		"sametree": sameTree,
 		"unlist":   unlist,
 	}
@@ -53,7 +58,15 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EXAMPLES", examples)
 			env.Setenv("NO_COLOR", "1")
+			env.Setenv("KAI_CACHE", filepath.Join(env.WorkDir, ".cache"))
 			env.Vars = append(env.Vars, noRaceSleep)
+			var server *httptest.Server
+			env.Values[chartsKey{}] = &server
+			env.Defer(func() {
+				if server != nil {
+					server.Close()
+				}
+			})
 			return nil
 		},
 		Cmds: commands,

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -80,10 +83,40 @@ func (f *writing) addFlags(cmd *cobra.Command) {
 
 // check makes sure that a context which demands it was meant.
 func (f *writing) check(p *place) error {
-	if p.target != nil && p.target.Confirm && !f.yes && !f.dry {
-		return fmt.Errorf("the context %s wants it said that it is meant\n  hint: --yes; --dry-run shows what would change", p.target.Context)
+	if f.dry {
+		return nil
 	}
-	return nil
+	return meant(p, f.yes, "--yes; --dry-run shows what would change")
+}
+
+// meant makes sure that a context which demands it was meant.
+func meant(p *place, yes bool, hint string) error {
+	if p.target == nil || !p.target.Confirm || yes {
+		return nil
+	}
+	return fmt.Errorf("the context %s wants it said that it is meant\n  hint: %s", p.target.Context, hint)
+}
+
+// openWriting opens a store to write to it. A dry run makes nothing there: where the
+// run itself would make a key, it has one that ends with it.
+func (a *app) openWriting(ctx context.Context, p *place, dry bool) (*place, error) {
+	if dry && p.embedded() {
+		given, key := p.options.Credential, make([]byte, 32)
+		if _, err := rand.Read(key); err != nil {
+			return nil, err
+		}
+		p.options.Credential = func(name string) (secrets.Value, bool) {
+			v, ok := given(name)
+			if ok || name != "ENCRYPTION_KEYS" {
+				return v, ok
+			}
+			if _, ok := given("ENCRYPTION_KEYS_FILE"); ok {
+				return v, false
+			}
+			return secrets.New("dry-run:" + hex.EncodeToString(key)), true
+		}
+	}
+	return a.openPlace(ctx, p, !dry)
 }
 
 // changeJSON is a change for programs.
@@ -165,20 +198,68 @@ func patternArg(text, name string) (secrets.Pattern, error) {
 	return p, nil
 }
 
-// noKey says that a key is not there, and what may have been meant.
-func noKey(ctx context.Context, s secrets.Store, k secrets.Key) error {
-	global := secrets.Path{Deployment: k.Deployment, App: secrets.Global, Scope: k.Scope}
-	docs, err := s.Read(ctx, []secrets.Path{k.Path(), global})
+// absent says that a deployment has nothing of what a pattern names, and what may
+// have been meant. Who may not list the deployment is told less.
+func absent(ctx context.Context, s secrets.Store, deployment string, p secrets.Pattern) error {
+	text := "the deployment " + deployment + " has no " + shortPlace(p)
+	paths, err := s.List(ctx, deployment)
 	if err != nil {
+		paths = nil
+	}
+	var apps, scopes []string
+	var held []secrets.Path
+	for _, path := range paths {
+		if !slices.Contains(apps, path.App) {
+			apps = append(apps, path.App)
+		}
+		if p.App == "" || p.App == path.App {
+			scopes = append(scopes, path.Scope)
+		}
+		if p.Holds(path) {
+			held = append(held, path)
+		}
+	}
+	if k, one := p.Key(deployment); one && len(held) == 0 {
+		held = []secrets.Path{k.Path()}
+	}
+	global := secrets.Path{Deployment: deployment, App: secrets.Global, Scope: p.Scope}
+	docs, err := s.Read(ctx, append(held, global))
+	if ctx.Err() != nil {
 		return err
 	}
-	hint := ""
-	if _, ok := docs[global].Values[k.Name]; ok {
-		hint = fmt.Sprintf("\n  hint: %s is there", placeOf(secrets.Key{App: secrets.Global, Scope: k.Scope, Name: k.Name}))
-	} else if known := namesOf(docs[k.Path()].Values); len(known) > 0 {
-		hint = "\n  hint: " + source.Nearest(k.Name, known)
+	var names []string
+	for _, path := range held {
+		names = append(names, namesOf(docs[path].Values)...)
 	}
-	return fmt.Errorf("the deployment %s has no %s%s", k.Deployment, placeOf(k), hint)
+	hint := ""
+	switch _, common := docs[global].Values[p.Name]; {
+	case common && p.App != secrets.Global:
+		hint = placeOf(secrets.Key{App: secrets.Global, Scope: p.Scope, Name: p.Name}) + " is there"
+	case p.App != "" && len(apps) > 0 && !slices.Contains(apps, p.App):
+		hint = source.Nearest(p.App, apps)
+	case len(names) > 0 && p.Name != "":
+		hint = source.Nearest(p.Name, slices.Compact(slices.Sorted(slices.Values(names))))
+	case len(scopes) > 0:
+		hint = "what is there has the scopes " + strings.Join(slices.Compact(slices.Sorted(slices.Values(scopes))), ", ")
+	}
+	if hint != "" {
+		hint = "\n  hint: " + hint
+	}
+	return errors.New(text + hint)
+}
+
+// shortPlace gives a pattern without what it does not say at its end.
+func shortPlace(p secrets.Pattern) string {
+	return strings.TrimSuffix(strings.TrimSuffix(p.String(), "."+secrets.All), "."+secrets.All)
+}
+
+// isFormat says that the name of a file to write is one of a format, which -o is for
+// in other commands.
+func isFormat(name string) error {
+	if !slices.Contains([]string{"text", "json", "yaml", "name", "table"}, name) {
+		return nil
+	}
+	return fmt.Errorf("-o names a file here, and %s is a format\n  hint: without -o it is printed, as YAML; write ./%[1]s for a file of that name", name)
 }
 
 func namesOf(values map[string]secrets.Value) []string {
@@ -204,14 +285,17 @@ func (a *app) ask(ctx context.Context, f *os.File, question string) (string, err
 	if err != nil {
 		return "", err
 	}
-	fmt.Fprint(a.stderr, question)
 	type answer struct {
 		line []byte
 		err  error
 	}
+	if _, err := term.MakeRaw(fd); err != nil {
+		return "", err
+	}
+	fmt.Fprint(a.stderr, question)
 	answers := make(chan answer, 1)
 	go func() {
-		line, err := term.ReadPassword(fd)
+		line, err := typed(f)
 		answers <- answer{line, err}
 	}()
 	defer fmt.Fprintln(a.stderr)
@@ -219,9 +303,64 @@ func (a *app) ask(ctx context.Context, f *os.File, question string) (string, err
 	case <-ctx.Done():
 		return "", errors.Join(ctx.Err(), term.Restore(fd, state))
 	case got := <-answers:
-		return string(got.line), got.err
+		err := errors.Join(got.err, term.Restore(fd, state))
+		if errors.Is(err, errInterrupt) {
+			fmt.Fprint(a.stderr, "\nkai: interrupted")
+			err = &saidError{code: exitInterrupted}
+		}
+		return string(got.line), err
 	}
 }
+
+// The keys that typed knows.
+const (
+	ctrlC         = 0x03
+	ctrlD         = 0x04
+	backspace     = 0x08
+	ctrlU         = 0x15
+	ctrlBackslash = 0x1c
+	rubout        = 0x7f
+)
+
+// typed reads a line from a terminal that does nothing by itself. Ctrl-C, and Ctrl-D
+// where nothing was typed, end it without one, and so does the terminal's own end.
+func typed(r io.Reader) ([]byte, error) {
+	var line []byte
+	one := make([]byte, 1)
+	for len(line) <= maxInput {
+		n, err := r.Read(one)
+		if n == 0 {
+			return nil, errors.Join(errNotTyped, err)
+		}
+		c := one[0]
+		if c == 0 {
+			c = ctrlD // what was typed before we were asked to read
+		}
+		switch {
+		case c == '\r' || c == '\n':
+			return line, nil
+		case c == ctrlC || c == ctrlBackslash:
+			return nil, errInterrupt
+		case c == ctrlD && len(line) == 0:
+			return nil, errNotTyped
+		case c == ctrlD:
+		case c == ctrlU:
+			line = line[:0]
+		case c == backspace || c == rubout:
+			_, size := utf8.DecodeLastRune(line)
+			line = line[:len(line)-size]
+		default:
+			line = append(line, c)
+		}
+	}
+	return nil, fmt.Errorf("more than %d MiB were typed", maxInput>>20)
+}
+
+// How a question is left without an answer.
+var (
+	errNotTyped  = errors.New("the input ended before a value was typed, and nothing was written")
+	errInterrupt = errors.New("interrupted")
+)
 
 // maxInput bounds what is read as one value, and maxImport what as a file.
 const (

@@ -14,11 +14,7 @@ import (
 	"github.com/helm-kai/helm-kai/internal/build"
 	"github.com/helm-kai/helm-kai/internal/report"
 	"github.com/helm-kai/helm-kai/internal/secrets"
-	"github.com/helm-kai/helm-kai/internal/secrets/kubernetes"
-	"github.com/helm-kai/helm-kai/internal/secrets/refs"
-	"github.com/helm-kai/helm-kai/internal/secrets/vault"
 	"github.com/helm-kai/helm-kai/internal/source"
-	"github.com/helm-kai/helm-kai/internal/store"
 	"github.com/helm-kai/helm-kai/internal/workspace"
 )
 
@@ -115,7 +111,7 @@ func secretsGenerate(ctx context.Context, a *app, s *storeFlags, f *writing, out
 	if len(wanted) == 0 {
 		fmt.Fprintln(a.stderr, "nothing in this context is to be generated")
 	}
-	if p, err = a.openPlace(ctx, p, len(wanted) > 0 && !f.dry); err != nil {
+	if p, err = a.openWriting(ctx, p, f.dry || len(wanted) == 0); err != nil {
 		return err
 	}
 	defer p.close()
@@ -192,10 +188,11 @@ func makeMissing(ctx context.Context, s secrets.Store, wanted map[secrets.Path]m
 type checkedJSON struct {
 	Release   string `json:"release"`
 	Reference string `json:"reference"`
-	State     string `json:"state"` // found, missing, or global: there, where what delivers it does not look
+	State     string `json:"state"` // found, missing, wrong: no reference, global: there, where what delivers it does not look, or plain: there, and not encrypted in a file that encrypts others
 	At        string `json:"at,omitempty"`
 	Version   string `json:"version,omitempty"`
 	File      string `json:"file,omitempty"`
+	other     bool   // it leads into another store than the context's
 }
 
 func newSecretsCheck(a *app, s *storeFlags) *cobra.Command {
@@ -209,7 +206,14 @@ found and at which version. No value is shown. Each path is read once.
 Where External Secrets delivers them, a key must be in the app that the reference names:
 what only the app global has is in the state global.
 
-Exit codes: 0 all are there, 1 one is missing or in the state global.`,
+A reference into another store that cannot be read as one is in the state wrong. What is
+the matter with one of those is said beside the table, with its place. -o name prints each
+reference once.
+
+What stands in scope secret of a file as plain text, though the file has recipients, is
+in the state plain.
+
+Exit codes: 0 all are there, 1 one is missing, wrong or in the state global or plain.`,
 		Example:           a.example("secrets check -c prod", "secrets check -c prod carts -o json"),
 		ValidArgsFunction: s.workspace.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -234,8 +238,16 @@ func secretsCheck(ctx context.Context, a *app, s *storeFlags, output string, ser
 	if err != nil {
 		return err
 	}
-	missing, global := countState(checked, "missing"), countState(checked, "global")
-	err = printObjects(a.stdout, output, checked, func() error {
+	global := countState(checked, "global")
+	var shown any = checked
+	if output == "name" {
+		names := make([]string, len(checked))
+		for i, c := range checked {
+			names[i] = c.Reference
+		}
+		shown = uniqueNames(names)
+	}
+	err = printObjects(a.stdout, output, shown, func() error {
 		rows := make([][]string, len(checked))
 		for i, c := range checked {
 			rows[i] = []string{c.Release, c.Reference, c.State, c.At, c.Version}
@@ -245,16 +257,23 @@ func secretsCheck(ctx context.Context, a *app, s *storeFlags, output string, ser
 	switch {
 	case err != nil:
 		return err
-	case missing+global > 0:
+	case countState(checked, "found") < len(checked):
 		if global > 0 {
 			fmt.Fprintf(a.stderr, "%d of %d references name an app, and only the app global has a value, where External Secrets does not look\n  hint: write {secret: KEY, app: global} in the descriptor, or give the app its own: %s secrets set -c %s APP.SCOPE.KEY\n",
 				global, len(checked), a.as, p.target.Context)
 		}
-		if missing == 0 {
-			return &saidError{code: exitFailed}
+		if own := countOf(checked, func(c checkedJSON) bool { return c.State == "missing" && !c.other }); own > 0 {
+			fmt.Fprintf(a.stderr, "%d of %d references have no value in the deployment %s (%s)\n  hint: %s secrets set -c %s APP.SCOPE.KEY writes one, generate makes those of friends\n",
+				own, len(checked), p.deployment, p.name(a), a.as, p.target.Context)
 		}
-		fmt.Fprintf(a.stderr, "%d of %d references have no value in the deployment %s (%s)\n  hint: %s secrets set -c %s APP.SCOPE.KEY writes one, generate makes those of friends\n",
-			missing, len(checked), p.deployment, p.name(a), a.as, p.target.Context)
+		if countState(checked, "plain") > 0 {
+			if err := a.sayPlain(ctx, p); err != nil {
+				return err
+			}
+		}
+		if others := countOf(checked, func(c checkedJSON) bool { return c.State != "found" && c.other }); others > 0 {
+			fmt.Fprintf(a.stderr, "%d of %d references lead elsewhere and cannot be read, see above\n", others, len(checked))
+		}
 		return &saidError{code: exitFailed}
 	case len(checked) == 0:
 		fmt.Fprintln(a.stderr, "nothing in this context refers to a secret")
@@ -273,19 +292,39 @@ func checkWants(ctx context.Context, a *app, s *storeFlags, p *place, all []buil
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	states := map[string]string{}
+	var findings source.Findings
 	for _, e := range wrong {
-		fmt.Fprintf(a.stderr, "%s: %v\n", strings.Join(e.Refs, ", "), e)
+		message, hint, _ := strings.Cut(e.Error(), "\n  hint: ")
+		for _, text := range e.Refs {
+			states[text] = "missing"
+			if e.Offset >= 0 {
+				states[text] = "wrong"
+			}
+		}
+		for _, w := range all {
+			if slices.Contains(e.Refs, w.Other) {
+				findings.Add("reference", w.Reference.Get("secret").OriginOrNone(), w.Release, hint, "%s: %s", w.Other, message)
+			}
+		}
+	}
+	if len(findings) > 0 {
+		fmt.Fprintln(a.stderr, findings.Sorted().Error())
+	}
+	plain, err := p.plainKeys(ctx)
+	if err != nil {
+		return nil, err
 	}
 	checked := make([]checkedJSON, len(all))
 	for i, w := range all {
 		c := checkedJSON{Release: w.Release, Reference: placeOf(w.Key), State: "missing", File: w.Reference.OriginOrNone().String()}
 		if w.Other != "" {
-			c.Reference = w.Other
+			c.Reference, c.other, c.State = w.Other, true, states[w.Other]
 			if _, ok := read[w.Other]; ok {
 				c.State = "found"
 			}
 		} else {
-			c.find(p, w.Key, docs)
+			c.find(p, w.Key, docs, plain)
 		}
 		checked[i] = c
 	}
@@ -337,9 +376,13 @@ func readWants(ctx context.Context, a *app, p *place, all []build.Want) (docs ma
 }
 
 func countState(checked []checkedJSON, state string) int {
+	return countOf(checked, func(c checkedJSON) bool { return c.State == state })
+}
+
+func countOf(checked []checkedJSON, is func(checkedJSON) bool) int {
 	n := 0
 	for _, c := range checked {
-		if c.State == state {
+		if is(c) {
 			n++
 		}
 	}
@@ -348,12 +391,15 @@ func countState(checked []checkedJSON, state string) int {
 
 // find says where a key is found: in its app, or in the one that all read but an
 // operator.
-func (c *checkedJSON) find(p *place, wanted secrets.Key, docs map[secrets.Path]secrets.Doc) {
+func (c *checkedJSON) find(p *place, wanted secrets.Key, docs map[secrets.Path]secrets.Doc, plain map[secrets.Key]bool) {
 	for _, k := range []secrets.Key{wanted, globalOf(wanted)} {
 		if _, ok := docs[k.Path()].Values[k.Name]; ok {
 			c.State, c.At = "found", placeOf(k)
 			if k != wanted && p.target.Secrets.Delivery == workspace.DeliverExternal {
 				c.State = "global"
+			}
+			if plain[k] {
+				c.State = "plain"
 			}
 			if p.store.Can().History {
 				c.Version = docs[k.Path()].Version
@@ -366,101 +412,4 @@ func (c *checkedJSON) find(p *place, wanted secrets.Key, docs map[secrets.Path]s
 func globalOf(k secrets.Key) secrets.Key {
 	k.App = secrets.Global
 	return k
-}
-
-type policyFlags struct {
-	write, list bool
-	scopes      []string
-}
-
-func newSecretsPolicy(a *app, s *storeFlags) *cobra.Command {
-	var f policyFlags
-	cmd := &cobra.Command{
-		Use:   "policy [APP…]",
-		Short: "Print the least that access to a context's secrets needs",
-		Long: `Prints what somebody has to be allowed who reads the secrets of a context: a policy of
-Vault, or a Role of Kubernetes. Without arguments it is for the apps that the context's
-services refer to. The app global is read beside them. The store is not asked.`,
-		Example: a.example("secrets policy -c prod | vault policy write shop-prod -", "secrets policy -c prod carts --write",
-			"secrets policy --provider vault -d prod carts orders"),
-		ValidArgsFunction: s.workspace.completeServices,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return secretsPolicy(cmd.Context(), a, s, &f, args)
-		},
-	}
-	cmd.Flags().BoolVar(&f.write, "write", false, "also write and delete, and see the history")
-	cmd.Flags().StringSliceVar(&f.scopes, "scope", secrets.Scopes(), "only these scopes; run reads all of them unless told otherwise")
-	_ = cmd.RegisterFlagCompletionFunc("scope", cobra.FixedCompletions(secrets.Scopes(), cobra.ShellCompDirectiveNoFileComp))
-	cmd.Flags().BoolVar(&f.list, "list", false, "also list what the deployment has, as list and export do")
-	return cmd
-}
-
-func secretsPolicy(ctx context.Context, a *app, s *storeFlags, f *policyFlags, apps []string) error {
-	if err := knownScopes(f.scopes); err != nil {
-		return err
-	}
-	p, err := s.resolve()
-	if err != nil {
-		return err
-	}
-	provider := p.options.Provider
-	if provider != store.Vault && provider != store.Kubernetes {
-		return &secrets.CannotError{Store: provider, What: "tell who may read what: it has no policies", Hint: "a file is read by those whose identities open it; in a database GRANT decides"}
-	}
-	var others []string // paths of Vault's API
-	if len(apps) == 0 {
-		all, err := contextWants(ctx, a, s, p, nil)
-		if err != nil {
-			return err
-		}
-		for _, n := range all {
-			if r, err := refs.Parse(n.Other); err == nil && r.Scheme == refs.Vault {
-				mount, path, _ := strings.Cut(r.Path, "/")
-				others = append(others, mount+"/data/"+strings.TrimPrefix(path, "data/"))
-			}
-			if n.Other == "" && !slices.Contains(apps, n.Key.App) {
-				apps = append(apps, n.Key.App)
-			}
-		}
-		if len(apps)+len(others) == 0 {
-			return errors.New("nothing in this context refers to a secret\n  hint: name apps: policy APP…")
-		}
-	}
-	slices.Sort(apps)
-	text := ""
-	if provider == store.Vault {
-		text = vault.Policy(vault.Access{
-			KV: vault.KV{Mount: p.options.Mount, Prefix: p.options.Prefix}, Deployment: p.deployment,
-			Apps: apps, Scopes: f.scopes, Write: f.write, List: f.list,
-			Paths: slices.Compact(slices.Sorted(slices.Values(others))),
-		})
-	} else if text, err = p.role(ctx, f, apps); err != nil {
-		return err
-	}
-	_, err = fmt.Fprint(a.stdout, text)
-	return err
-}
-
-// role gives a Role of Kubernetes.
-func (p *place) role(ctx context.Context, f *policyFlags, apps []string) (string, error) {
-	namespace := p.options.Namespace
-	if namespace == "" && p.target != nil {
-		namespace = p.target.Namespace
-	}
-	if namespace == "" {
-		var err error
-		if _, _, namespace, err = p.options.Kubernetes(ctx); err != nil {
-			return "", err
-		}
-	}
-	if f.list {
-		return kubernetes.Role(namespace, p.deployment, f.write), nil
-	}
-	var paths []secrets.Path
-	for _, app := range append(slices.Clone(apps), secrets.Global) {
-		for _, scope := range f.scopes {
-			paths = append(paths, secrets.Path{Deployment: p.deployment, App: app, Scope: scope})
-		}
-	}
-	return kubernetes.Role(namespace, p.deployment, f.write, paths...), nil
 }

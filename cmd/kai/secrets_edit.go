@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -29,10 +30,12 @@ func newSecretsEdit(a *app, s *storeFlags) *cobra.Command {
 		Long: `Opens what an app has, or one scope of it, in $VISUAL or $EDITOR (else vi), as YAML, and
 writes what was changed when the editor ends. A key that is removed there is deleted. Only
 what was changed is written, key by key: what others write meanwhile stays, and where it
-is the same key, nothing is written there.
+is the same key, nothing is written there. What was a text stays one, also where it looks
+like a number; set --type json changes that.
 
 The file is in a folder that only you can open, in memory where the system has such a
-place, and both are removed after, also where the run is interrupted.`,
+place, and both are removed after, also where the run is interrupted. They stay, and it
+is said where, if what was written there could not be kept in the store.`,
 		Example:           a.example("secrets edit -c dev carts", "secrets edit -c prod carts.secret --dry-run"),
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: s.completePlaces(2),
@@ -60,7 +63,7 @@ func secretsEdit(ctx context.Context, a *app, s *storeFlags, f *writing, output,
 	if err := f.check(p); err != nil {
 		return err
 	}
-	if p, err = a.openPlace(ctx, p, !f.dry); err != nil {
+	if p, err = a.openWriting(ctx, p, f.dry); err != nil {
 		return err
 	}
 	defer p.close()
@@ -73,21 +76,74 @@ func secretsEdit(ctx context.Context, a *app, s *storeFlags, f *writing, output,
 	if err != nil {
 		return err
 	}
-	after, err := a.edited(ctx, paths, text)
+	work, err := a.newDraft()
+	if err != nil {
+		return err
+	}
+	defer work.remove()
+	after, err := a.edited(ctx, work, paths, text)
 	if err != nil {
 		return err
 	}
 	var all []secrets.Change
+	var failed []error
 	for _, path := range paths {
-		changes := secrets.Diff(path, before[path].Values, after[path])
+		values := keepTexts(before[path].Values, after[path])
+		changes := secrets.Diff(path, before[path].Values, values)
 		if !f.dry {
-			if changes, err = secrets.Amend(ctx, p.store, path, before[path].Values, after[path]); err != nil {
-				break
-			}
+			changes, err = secrets.Amend(ctx, p.store, path, before[path].Values, values)
+			failed = append(failed, err)
 		}
 		all = append(all, changes...)
 	}
+	err = errors.Join(failed...)
+	if err != nil {
+		work.keep = true
+		fmt.Fprintf(a.stderr, "what you wrote is kept in %s, with the values as they are: remove it when it is done with\n", work.name)
+	}
 	return finish(a, output, all, f.dry, err)
+}
+
+// keepTexts gives values in which what was a text before is one, whatever it looks
+// like in YAML.
+func keepTexts(before, after map[string]secrets.Value) map[string]secrets.Value {
+	out := maps.Clone(after)
+	for name, v := range after {
+		old, was := before[name]
+		if was && old.Kind() == secrets.Text && (v.Kind() == secrets.Number || v.Kind() == secrets.Bool) {
+			out[name] = secrets.New(v.Reveal())
+		}
+	}
+	return out
+}
+
+// draft is the file that is edited, in a folder of its own.
+type draft struct {
+	folder, name string
+	keep         bool
+}
+
+// newDraft makes the folder, for its owner alone: where the system keeps what is the
+// user's own in memory, or where files are in memory, or among the temporary ones.
+func (a *app) newDraft() (*draft, error) {
+	var failed error
+	for _, parent := range []string{a.getenv("XDG_RUNTIME_DIR"), memoryFolder(), os.TempDir()} {
+		if info, err := os.Stat(parent); err != nil || !info.IsDir() {
+			continue
+		}
+		folder, err := os.MkdirTemp(parent, "kai-edit-*")
+		if err == nil {
+			return &draft{folder: folder, name: filepath.Join(folder, "secrets.yaml")}, nil
+		}
+		failed = err
+	}
+	return nil, errors.Join(errors.New("there is no folder for the file that is edited\n  hint: TMPDIR names one"), failed)
+}
+
+func (d *draft) remove() {
+	if !d.keep {
+		os.RemoveAll(d.folder)
+	}
 }
 
 // pathsOf gives the paths that a pattern of an app names.
@@ -128,22 +184,10 @@ func editText(paths []secrets.Path, docs map[secrets.Path]secrets.Doc) ([]byte, 
 
 // edited gives a text to the user's editor and reads what comes back. On a
 // terminal a mistake can be mended in the editor.
-func (a *app) edited(ctx context.Context, paths []secrets.Path, text []byte) (map[secrets.Path]map[string]secrets.Value, error) {
+func (a *app) edited(ctx context.Context, work *draft, paths []secrets.Path, text []byte) (map[secrets.Path]map[string]secrets.Value, error) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // a terminal that was closed
 	defer stop()
-	memory := a.getenv("XDG_RUNTIME_DIR")
-	if info, err := os.Stat(memory); err != nil || !info.IsDir() {
-		memory = ""
-	}
-	folder, err := os.MkdirTemp(memory, "kai-edit-*") // for its owner alone
-	if err != nil && memory != "" {
-		folder, err = os.MkdirTemp("", "kai-edit-*")
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(folder)
-	name := filepath.Join(folder, "secrets.yaml")
+	name := work.name
 	if err := os.WriteFile(name, text, 0o600); err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func TestFoundInGlobal(t *testing.T) {
 			p := &place{store: s, target: &workspace.Target{Secrets: workspace.Secrets{Delivery: delivery}}}
 			for key, want := range map[secrets.Key]string{own: "found", common: test.common, globalOf(common): "found", nowhere: "missing"} {
 				c := checkedJSON{State: "missing"}
-				if c.find(p, key, docs); c.State != want {
+				if c.find(p, key, docs, nil); c.State != want {
 					t.Errorf("%s is %s, not %s", key, c.State, want)
 				}
 			}

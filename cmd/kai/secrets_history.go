@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"maps"
 
 	"github.com/spf13/cobra"
@@ -57,11 +56,16 @@ func secretsHistory(ctx context.Context, a *app, s *storeFlags, output, arg stri
 		return err
 	}
 	if len(docs) == 0 {
-		fmt.Fprintf(a.stderr, "%s never held anything (%s)\n", path, p.name(a))
+		return absent(ctx, p.closed(), p.deployment, secrets.Pattern{App: path.App, Scope: path.Scope})
+	}
+	// What was deleted has no version that counts.
+	now, err := p.closed().Read(ctx, []secrets.Path{path})
+	if err != nil {
+		return err
 	}
 	all := make([]versionJSON, len(docs))
 	for i, doc := range docs {
-		all[i] = versionJSON{Version: doc.Version, Current: i == 0}
+		all[i] = versionJSON{Version: doc.Version, Current: doc.Version == now[path].Version}
 		if !doc.Time.IsZero() {
 			all[i].Time = timeText(doc.Time)
 		}

@@ -62,14 +62,24 @@ func secretsRotate(ctx context.Context, a *app, s *storeFlags, f *rotateFlags) e
 	if err != nil {
 		return err
 	}
-	if err := (&writing{yes: f.yes}).check(p); err != nil {
+	if err := meant(p, f.yes, "--yes; what the current key has encrypted already stays as it is"); err != nil {
 		return err
 	}
 	if f.fresh {
 		if p.options.Provider != store.SQL {
 			return &secrets.CannotError{Store: p.options.Provider, What: "use a key of a file of keys", Hint: "--new is for databases; a file has recipients, and other stores have their own ways"}
 		}
-		name, err := a.newKey()
+		if err := usesKeys(p.options); err != nil {
+			return err
+		}
+		own, err := a.keysThere()
+		if err != nil {
+			return err
+		}
+		if err := a.mayMakeKey(ctx, p, own); err != nil {
+			return err
+		}
+		name, _, err := a.newKey(ctx, false)
 		if err != nil {
 			return err
 		}
@@ -85,6 +95,21 @@ func secretsRotate(ctx context.Context, a *app, s *storeFlags, f *rotateFlags) e
 	}
 	_, err = fmt.Fprintf(a.stdout, "%d values were encrypted anew\n", n)
 	return err
+}
+
+// usesKeys says that a database is encrypted by the keys of a file, and not in another
+// way.
+func usesKeys(o store.Options) error {
+	encryptor, err := o.Encryptor()
+	switch {
+	case err != nil:
+		return err
+	case encryptor == "transit":
+		return &secrets.CannotError{Store: o.Provider, What: "use a key of a file of keys: KAI_ENCRYPTOR is transit", Hint: "make a new version of Vault's key: vault write -f transit/keys/NAME/rotate; then rotate-key without --new"}
+	case encryptor == "plaintext":
+		return &secrets.CannotError{Store: o.Provider, What: "use a key of a file of keys: KAI_ENCRYPTOR is plaintext, which encrypts nothing", Hint: "unset KAI_ENCRYPTOR"}
+	}
+	return nil
 }
 
 func (f *rotateFlags) rotate(ctx context.Context, p *place) (int, error) {
@@ -123,49 +148,78 @@ func (a *app) keyFile() (string, error) {
 	return filepath.Join(dir, "kai", "encryption-keys"), nil
 }
 
-// newKey makes a key, puts it in front of those in the file of keys, and gives the
-// file. The file is replaced as a whole, and for its owner alone.
-func (a *app) newKey() (string, error) {
-	if a.getenv("KAI_ENCRYPTION_KEYS") != "" {
-		return "", errors.New("the keys are in KAI_ENCRYPTION_KEYS, which kai cannot change\n  hint: put ID:KEY in front there, with KEY from openssl rand -base64 32")
-	}
+// keysThere gives the keys that are in the file of keys, nil where there is none.
+func (a *app) keysThere() (*secrets.Keyring, error) {
 	name, err := a.keyFile()
 	if err != nil {
-		return "", err
+		return nil, err
+	}
+	text, err := secrets.ReadFile(name, maxKeys)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.TrimSpace(text)) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	ring, err := secrets.ParseKeyring(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return ring, nil
+}
+
+// mayMakeKey refuses to make a key where a database has values that none of the own
+// keys opens: what is written with another key would be another's who has those.
+func (a *app) mayMakeKey(ctx context.Context, p *place, own *secrets.Keyring) error {
+	ids, err := store.KeyIDs(ctx, p.options)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if own != nil && own.Has(id) {
+			continue
+		}
+		name, err := a.keyFile()
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("%s has values that are encrypted with the key %s, which is not here: keys are looked for in %s, and another key is not made\n"+
+			"  hint: get the line %[2]s:… from who has written them and put it into that file; or KAI_ENCRYPTION_KEYS_FILE names another, KAI_ENCRYPTION_KEYS holds it", p.name(a), id, name)
+	}
+	return nil
+}
+
+// maxKeys bounds a file of keys.
+const maxKeys = 1 << 20
+
+// newKey makes a key, puts it in front of those in the file of keys, and gives the
+// file. With first it makes one only where the file has none yet: another run's is
+// as good; made says which it was. The file is replaced as a whole, for its owner
+// alone, and survives a crash: what is sealed after would be lost without the key.
+func (a *app) newKey(ctx context.Context, first bool) (name string, made bool, err error) {
+	if a.getenv("KAI_ENCRYPTION_KEYS") != "" {
+		return "", false, errors.New("the keys are in KAI_ENCRYPTION_KEYS, which kai cannot change\n  hint: put ID:KEY in front there, with KEY from openssl rand -base64 32")
+	}
+	if name, err = a.keyFile(); err != nil {
+		return "", false, err
 	}
 	key := make([]byte, 32+4)
 	if _, err := rand.Read(key); err != nil {
-		return "", err
+		return "", false, err
 	}
 	id := "k" + clock{}.Now().UTC().Format("20060102") + "-" + hex.EncodeToString(key[32:])
 	line := []byte(id + ":" + base64.StdEncoding.EncodeToString(key[:32]) + "\n")
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return "", err
-	}
-	before, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return name, firstKey(name, line)
-	}
-	if err != nil {
-		return "", err
-	}
-	return name, writePrivate(name, bytes.Join([][]byte{line, before}, nil))
-}
-
-// firstKey makes a file of keys that is not there. Where another run comes first,
-// its key is as good.
-func firstKey(name string, line []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".kai-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(line)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(f.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return nil
+	err = file.Update(ctx, name, maxKeys, func(before []byte) ([]byte, error) {
+		if first && before != nil {
+			return nil, nil
+		}
+		after := append(line, before...)
+		// What cannot be read with the new key in it could not be read before.
+		if _, err := secrets.ParseKeyring(string(after)); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		made = true
+		return after, nil
+	})
+	return name, made, err
 }

@@ -165,3 +165,39 @@ func TestInterruptedPrompt(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 }
+
+// TestEndedPrompt types Ctrl-D, or Ctrl-C, in the place of a value: the command ends,
+// and nothing is written. What is typed wrongly can be taken back.
+func TestEndedPrompt(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		typed []string
+		code  int
+		says  string
+	}{
+		{[]string{"\x04"}, exitFailed, "the input ended before a value was typed, and nothing was written"},
+		{[]string{"canary\n", "\x04"}, exitFailed, "the input ended before a value was typed, and nothing was written"},
+		{[]string{"\x03"}, exitInterrupted, "kai: interrupted"},
+		{[]string{"canary-\x15canary-é\x7f\x04\n", "canary-\n"}, exitDone, "carts.secret.db_password added"},
+	} {
+		console := newConsole(t)
+		a := newSecretsApp(t, console)
+		done := make(chan int, 1)
+		go func() { done <- a.execute(t.Context(), []string{"secrets", "set", "carts.secret.db_password"}) }()
+		prompts := []string{"carts.secret.db_password: ", "once more: "}
+		for i, text := range c.typed {
+			console.await(t, prompts[i], 1)
+			console.silent(t)
+			if _, err := console.user.WriteString(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if code := <-done; code != c.code {
+			t.Errorf("%q: exit code %d", c.typed, code)
+		}
+		console.await(t, c.says, 1)
+		if s, err := unix.IoctlGetTermios(int(console.program.Fd()), unix.TCGETS); err != nil || s.Lflag&unix.ECHO == 0 {
+			t.Errorf("%q: the terminal stays silent (%v)", c.typed, err)
+		}
+	}
+}

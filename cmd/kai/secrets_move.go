@@ -12,8 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/helm-kai/helm-kai/internal/secrets"
-	"github.com/helm-kai/helm-kai/internal/secrets/sql"
-	"github.com/helm-kai/helm-kai/internal/secrets/vault"
 	"github.com/helm-kai/helm-kai/internal/store"
 	"github.com/helm-kai/helm-kai/internal/workspace"
 )
@@ -54,7 +52,8 @@ older system, kaigara, which are told apart by their keys:
 Anything else is an error, and nothing is written. So is a file that mixes them.
 
 --older-database reads the older system's table instead, from postgres://… or mysql://…
-with KAI_SQL_USER and KAI_SQL_PASSWORD, and --older-namespace its Secrets in a namespace,
+with KAI_SQL_USER and KAI_SQL_PASSWORD, over TLS unless the server is on this machine or
+KAI_SQL_TLS is disable, and --older-namespace its Secrets in a namespace,
 those named kaigara-APP as scope secret. Where they are encrypted, name how by
 --older-encryptor aes, with the key in KAIGARA_ENCRYPTOR_AES_KEY, or transit, with the
 access to Vault as for the store vault.`,
@@ -95,7 +94,7 @@ func secretsImport(ctx context.Context, a *app, s *storeFlags, f *importFlags, a
 	if err != nil {
 		return err
 	}
-	if p, err = a.openPlace(ctx, p, !f.dry); err != nil {
+	if p, err = a.openWriting(ctx, p, f.dry); err != nil {
 		return err
 	}
 	defer p.close()
@@ -134,76 +133,31 @@ func moved(docs []secrets.Doc, deployment string) []secrets.Doc {
 }
 
 // older reads what the older system holds, decrypted.
-func (f *importFlags) older(ctx context.Context, a *app, p *place) ([]secrets.Doc, error) {
-	o := store.Options{Provider: store.SQL, URL: f.database, Credential: p.options.Credential}
+func (f *importFlags) older(ctx context.Context, a *app, p *place) (docs []secrets.Doc, err error) {
+	o := store.Options{Provider: store.SQL, URL: f.database}
 	if f.namespace != "" {
-		o = store.Options{Provider: store.Kubernetes, Namespace: f.namespace, Credential: p.options.Credential, Kubernetes: p.options.Kubernetes}
+		o = store.Options{Provider: store.Kubernetes, Namespace: f.namespace, Kubernetes: p.options.Kubernetes}
 	}
-	docs, err := olderDocs(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	open, done, err := f.opener(ctx, a, o)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	for _, doc := range docs {
-		// In its Secrets every scope is encrypted.
-		if open == nil || doc.Path.Scope != secrets.Secret && f.namespace == "" {
-			continue
+	o.Credential = func(name string) (secrets.Value, bool) {
+		if name == "SQL_URL" { // of where it goes
+			return secrets.Value{}, false
 		}
-		for _, name := range namesOf(doc.Values) {
-			k := secrets.Key{Deployment: doc.Path.Deployment, App: doc.Path.App, Scope: doc.Path.Scope, Name: name}
-			plain, err := open(k, doc.Values[name].Reveal())
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", placeOf(k), err)
-			}
-			doc.Values[name] = secrets.New(string(plain))
+		return p.options.Credential(name)
+	}
+	opener, err := o.OlderOpener(f.encryptor, secrets.New(a.getenv("KAIGARA_ENCRYPTOR_AES_KEY")))
+	if err != nil {
+		return nil, err
+	}
+	defer opener.Close()
+	if docs, err = o.OlderDocs(ctx); err != nil {
+		return nil, err
+	}
+	for i, doc := range docs {
+		if docs[i], err = opener.Open(ctx, doc); err != nil {
+			return nil, err
 		}
 	}
 	return docs, nil
-}
-
-// olderDocs reads the older system's table, or its Secrets, as they stand there.
-func olderDocs(ctx context.Context, o store.Options) ([]secrets.Doc, error) {
-	if o.Provider == store.Kubernetes {
-		s, err := o.KubernetesStore(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return s.Legacy(ctx)
-	}
-	database, err := o.Database()
-	if err != nil {
-		return nil, err
-	}
-	return sql.Legacy(ctx, database)
-}
-
-// opener gives what decrypts the older system's values; nil where they are plain.
-func (f *importFlags) opener(ctx context.Context, a *app, o store.Options) (open func(secrets.Key, string) ([]byte, error), done func(), err error) {
-	done = func() {}
-	switch f.encryptor {
-	case "plaintext":
-		return nil, done, nil
-	case "aes":
-		key := a.getenv("KAIGARA_ENCRYPTOR_AES_KEY")
-		if key == "" {
-			return nil, done, errors.New("the older system's key is not given\n  hint: set KAIGARA_ENCRYPTOR_AES_KEY, as it was for that system")
-		}
-		return func(_ secrets.Key, sealed string) ([]byte, error) { return secrets.OpenOlder([]byte(key), sealed) }, done, nil
-	case "transit":
-		client, err := o.VaultClient()
-		if err != nil {
-			return nil, done, err
-		}
-		mount, _ := o.Credential("TRANSIT_MOUNT")
-		name, _ := o.Credential("TRANSIT_KEY")
-		transit := client.Transit(vault.TransitKeys{Mount: mount.Reveal(), Name: name.Reveal()})
-		return func(k secrets.Key, sealed string) ([]byte, error) { return transit.OpenOlder(ctx, k, sealed) }, func() { _ = client.Close() }, nil
-	}
-	return nil, done, fmt.Errorf("--older-encryptor %q: there is no such one\n  hint: plaintext, aes, transit", f.encryptor)
 }
 
 type exportFlags struct {
@@ -232,6 +186,9 @@ for them. A file of -o is for its owner alone.`,
 }
 
 func secretsExport(ctx context.Context, a *app, s *storeFlags, f *exportFlags, args []string) error {
+	if err := isFormat(f.file); err != nil {
+		return err
+	}
 	p, err := s.open(ctx, false)
 	if err != nil {
 		return err
@@ -240,6 +197,9 @@ func secretsExport(ctx context.Context, a *app, s *storeFlags, f *exportFlags, a
 	docs, err := selected(ctx, p, args)
 	if err != nil {
 		return err
+	}
+	if len(docs) == 0 {
+		fmt.Fprintln(a.stderr, p.isEmpty(a))
 	}
 	_, shown := terminal(a.stdout)
 	masked := shown && !f.reveal && f.file == ""
@@ -285,8 +245,8 @@ func selected(ctx context.Context, p *place, args []string) ([]secrets.Doc, erro
 		if err != nil {
 			return nil, err
 		}
-		if k, one := pattern.Key(p.deployment); one && len(docs) == 0 {
-			return nil, noKey(ctx, p.store, k)
+		if len(docs) == 0 && pattern != (secrets.Pattern{}) {
+			return nil, absent(ctx, p.closed(), p.deployment, pattern)
 		}
 		for _, doc := range docs {
 			if have, ok := found[doc.Path]; ok {
@@ -360,7 +320,10 @@ func secretsCopy(ctx context.Context, a *app, s *storeFlags, f *copyFlags, args 
 	if err != nil {
 		return err
 	}
-	if to, err = a.openPlace(ctx, to, !f.dry); err != nil {
+	if len(docs) == 0 {
+		fmt.Fprintln(a.stderr, from.isEmpty(a))
+	}
+	if to, err = a.openWriting(ctx, to, f.dry); err != nil {
 		return err
 	}
 	defer to.close()

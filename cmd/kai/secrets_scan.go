@@ -29,7 +29,7 @@ type matchJSON struct {
 	File string `json:"file"`
 	Line int    `json:"line"`
 	Key  string `json:"key"`
-	Form string `json:"form"` // raw, base64, escaped or hex
+	Form string `json:"form"` // raw, base64, escaped or hex; plain in the store's own file, which has recipients
 }
 
 func newSecretsScan(a *app, s *storeFlags) *cobra.Command {
@@ -39,11 +39,13 @@ func newSecretsScan(a *app, s *storeFlags) *cobra.Command {
 		Short: "Find the values of a store in files",
 		Long: fmt.Sprintf(`Looks through files and folders (default: this one) for the values that the store holds:
 as they are, in base64 wherever they begin in what was encoded, in hex, and escaped for a
-URL, JSON or YAML. It says in which file and line, and which key it is; never the value.
+URL, JSON or YAML; also where base64 and hex are wrapped over lines, where YAML folds a
+text at its blanks, and in UTF-16. What was compressed, encrypted or encoded twice is not
+found. It says in which file and line, and which key it is; never the value.
 
 Values of fewer than %d bytes are not looked for: they stand everywhere. Binary files, the
-folders of git and of other version control, links, the store's own file and files larger
-than --max-size are passed over.
+folders of git and of other version control, links, the store's own file (but for what
+stands plain there beside recipients) and files larger than --max-size are passed over. -o name prints each key that was found, once.
 
 Exit codes: 0 nothing found, 1 found, or something could not be read.`, scan.Shortest),
 		Example: a.example("secrets scan -c prod", "secrets scan -c dev charts logs --scope secret -o json"),
@@ -75,15 +77,35 @@ func secretsScan(ctx context.Context, a *app, s *storeFlags, f *scanFlags, paths
 	if err != nil {
 		return err
 	}
+	if len(docs) == 0 {
+		fmt.Fprintln(a.stderr, p.isEmpty(a))
+	}
 	scanner := scan.New(slices.DeleteFunc(docs, func(d secrets.Doc) bool { return !slices.Contains(f.scopes, d.Path.Scope) }))
 	matches := []matchJSON{}
-	stats, failed := scanner.Files(ctx, paths, scan.Walk{MaxSize: f.maxSize << 20, Skip: p.isFile}, func(m scan.Match) {
+	plain, err := p.plain(ctx)
+	if err != nil {
+		return err
+	}
+	skip := func(name string, info fs.FileInfo) bool {
+		own := p.isFile(name, info)
+		for _, one := range plain {
+			if own && slices.Contains(f.scopes, one.Scope) {
+				matches = append(matches, matchJSON{name, one.At.Line, placeOf(one.Key), "plain"})
+			}
+		}
+		return own
+	}
+	stats, failed := scanner.Files(ctx, paths, scan.Walk{MaxSize: f.maxSize << 20, Skip: skip}, func(m scan.Match) {
 		matches = append(matches, matchJSON{m.File, m.Line, placeOf(m.Key), m.Form})
 	})
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	err = printObjects(a.stdout, f.output, matches, func() error {
+	var found any = matches
+	if f.output == "name" {
+		found = keysFound(matches)
+	}
+	err = printObjects(a.stdout, f.output, found, func() error {
 		for _, m := range matches {
 			if _, err := fmt.Fprintf(a.stdout, "%s:%d: %s (%s)\n", m.File, m.Line, m.Key, m.Form); err != nil {
 				return err
@@ -99,6 +121,29 @@ func secretsScan(ctx context.Context, a *app, s *storeFlags, f *scanFlags, paths
 		return &saidError{code: exitFailed}
 	}
 	return nil
+}
+
+// keysFound gives the keys that were found, each once, in the order of APP.SCOPE.KEY.
+func keysFound(matches []matchJSON) []nameJSON {
+	names := make([]string, len(matches))
+	for i, m := range matches {
+		names[i] = m.Key
+	}
+	return uniqueNames(names)
+}
+
+// nameJSON is a name alone, for -o name where a thing is listed at several places.
+type nameJSON struct {
+	Name string `json:"name"`
+}
+
+// uniqueNames gives names sorted, each once.
+func uniqueNames(names []string) []nameJSON {
+	out := []nameJSON{}
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		out = append(out, nameJSON{name})
+	}
+	return out
 }
 
 func knownScopes(scopes []string) error {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -133,9 +134,22 @@ func (f *storeFlags) resolve() (*place, error) {
 	access := f.app.access(p.dir, cmp.Or(p.target, &workspace.Target{}), &f.cluster)
 	if own {
 		p.options = build.StoreOptions(p.target, access)
+		if err := holdsDeployment(p.target, f.given.Deployment); err != nil {
+			return nil, err
+		}
 	}
 	p.options.Credential, p.options.Kubernetes, p.options.Deployment = access.Credential, access.Kubernetes, p.deployment
 	return p, nil
+}
+
+// holdsDeployment says whether the store of a context may hold a deployment that a
+// flag names, "" for none.
+func holdsDeployment(target *workspace.Target, named string) error {
+	own := target.Secrets.Deployment
+	if target.Secrets.Provider != store.File || named == "" || named == own {
+		return nil
+	}
+	return fmt.Errorf("a file holds one deployment: %s holds %s, and not %s\n  hint: leave --deployment out; another context has another file, and --provider file --path FILE names one", target.Secrets.Path, own, named)
 }
 
 // targetOf gives a context of the workspace; "" is the only one.
@@ -165,12 +179,17 @@ func (f *storeFlags) targetOf(name string) (*workspace.Target, string, error) {
 // openPlace opens a store that was resolved.
 func (a *app) openPlace(ctx context.Context, p *place, write bool) (*place, error) {
 	if write && p.embedded() {
-		if err := a.prepare(p); err != nil {
+		if err := a.prepare(ctx, p); err != nil {
 			return nil, err
 		}
 	}
 	var err error
-	p.store, err = store.Open(ctx, p.options)
+	if p.store, err = store.Open(ctx, p.options); err != nil {
+		return p, err
+	}
+	if write {
+		err = a.sayPlain(ctx, p)
+	}
 	return p, err
 }
 
@@ -186,8 +205,17 @@ func (p *place) embedded() bool {
 
 // prepare makes what the embedded store needs: a folder that git ignores, and a
 // key by which scope secret is encrypted.
-func (a *app) prepare(p *place) error {
+func (a *app) prepare(ctx context.Context, p *place) error {
 	file := filepath.Join(p.options.Dir, filepath.FromSlash(store.DefaultPath))
+	given := slices.ContainsFunc([]string{"ENCRYPTION_KEYS", "ENCRYPTION_KEYS_FILE", "ENCRYPTOR"}, func(name string) bool {
+		_, ok := p.options.Credential(name)
+		return ok
+	})
+	if !given {
+		if err := a.mayMakeKey(ctx, p, nil); err != nil {
+			return err
+		}
+	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
@@ -198,14 +226,15 @@ func (a *app) prepare(p *place) error {
 	case !errors.Is(err, fs.ErrExist):
 		return err
 	}
-	for _, name := range []string{"ENCRYPTION_KEYS", "ENCRYPTION_KEYS_FILE", "ENCRYPTOR"} {
-		if _, ok := p.options.Credential(name); ok {
-			return nil
-		}
+	if given {
+		return nil
 	}
-	key, err := a.newKey()
+	key, made, err := a.newKey(ctx, true)
 	if err != nil {
 		return fmt.Errorf("there is no key to encrypt with, and none could be made: %w\n  hint: KAI_ENCRYPTION_KEYS_FILE names a file of keys", err)
+	}
+	if !made {
+		return nil
 	}
 	fmt.Fprintf(a.stderr, "made a key in %s: keep a copy, for without it nobody opens what is encrypted\n", key)
 	return nil

@@ -86,7 +86,7 @@ func TestImportOlderDatabase(t *testing.T) {
 		t.Errorf("without a key: %d, %s", code, errs)
 	}
 	env["KAIGARA_ENCRYPTOR_AES_KEY"] = "anotherkey123456"
-	if code, _, errs := kai("", from...); code != exitFailed || !strings.Contains(errs, "carts.secret.db_password: it does not open with the older system's key") || strings.Contains(errs, "canary") {
+	if code, _, errs := kai("", from...); code != exitFailed || !strings.Contains(errs, "shop/carts/secret: db_password cannot be decrypted: it does not open with the older system's key") || strings.Contains(errs, "canary") {
 		t.Errorf("with another key: %d, %s", code, errs)
 	}
 	env["KAIGARA_ENCRYPTOR_AES_KEY"] = key

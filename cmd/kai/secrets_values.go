@@ -116,7 +116,7 @@ func valueOf(ctx context.Context, s secrets.Store, k secrets.Key, version string
 	if v, ok := docs[k.Path()].Values[k.Name]; ok {
 		return v, nil
 	}
-	return secrets.Value{}, noKey(ctx, s, k)
+	return secrets.Value{}, absent(ctx, s, k.Deployment, secrets.Pattern{App: k.App, Scope: k.Scope, Name: k.Name})
 }
 
 // asJSON gives a value as a line of JSON.
@@ -204,7 +204,7 @@ func secretsSet(ctx context.Context, a *app, s *storeFlags, f *setFlags, arg str
 	if err != nil {
 		return err
 	}
-	if p, err = a.openPlace(ctx, p, !f.dry); err != nil {
+	if p, err = a.openWriting(ctx, p, f.dry); err != nil {
 		return err
 	}
 	defer p.close()
@@ -259,7 +259,11 @@ func (f *setFlags) read(ctx context.Context, a *app, k secrets.Key) (secrets.Val
 		return secrets.Value{}, err
 	}
 	if f.kind == "text" {
-		return secrets.New(string(data)), nil
+		v := secrets.New(string(data))
+		if err := secrets.CheckText(v); err != nil {
+			return secrets.Value{}, fmt.Errorf("%s %w", placeOf(k), err)
+		}
+		return v, nil
 	}
 	return fromJSON(data)
 }
@@ -270,12 +274,24 @@ func fromJSON(data []byte) (secrets.Value, error) {
 	decoder.UseNumber()
 	var x any
 	if err := decoder.Decode(&x); err != nil {
-		return secrets.Value{}, fmt.Errorf("the value is no JSON, at byte %d\n  hint: --type text takes it as it is", decoder.InputOffset())
+		at, what := int64(len(data)), "the value ends before its JSON does"
+		if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) && !errors.Is(err, io.ErrUnexpectedEOF) && syntax.Offset > 0 {
+			at, what = syntax.Offset-1, "the value is no JSON"
+		}
+		line, column := lineAt(data, at)
+		return secrets.Value{}, fmt.Errorf("%s: line %d, column %d\n  hint: --type text takes it as it is", what, line, column)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return secrets.Value{}, errors.New("the value is more than one of JSON")
 	}
 	return secrets.Of(x)
+}
+
+// lineAt gives the place of a byte, in characters from 1.
+func lineAt(data []byte, at int64) (line, column int) {
+	before := data[:min(int(at), len(data))]
+	begin := bytes.LastIndexByte(before, '\n') + 1
+	return 1 + bytes.Count(before, []byte("\n")), 1 + utf8.RuneCount(before[begin:])
 }
 
 // keyJSON is a key for programs.
@@ -286,6 +302,7 @@ type keyJSON struct {
 	Key     string `json:"key"`
 	Kind    string `json:"kind"`
 	Version string `json:"version,omitempty"`
+	Plain   bool   `json:"plain,omitempty"` // not encrypted, in a file that encrypts others
 }
 
 func newSecretsList(a *app, s *storeFlags) *cobra.Command {
@@ -321,6 +338,13 @@ func secretsList(ctx context.Context, a *app, s *storeFlags, output string, args
 	if err != nil {
 		return err
 	}
+	if len(docs) == 0 && pattern != (secrets.Pattern{}) {
+		return absent(ctx, p.closed(), p.deployment, pattern)
+	}
+	plain, err := p.plainKeys(ctx)
+	if err != nil {
+		return err
+	}
 	versions := p.store.Can().History
 	all := []keyJSON{}
 	for _, doc := range docs {
@@ -328,6 +352,9 @@ func secretsList(ctx context.Context, a *app, s *storeFlags, output string, args
 			k := keyJSON{Name: placeOf(secrets.Key{App: doc.Path.App, Scope: doc.Path.Scope, Name: name}), App: doc.Path.App, Scope: doc.Path.Scope, Key: name, Kind: doc.Values[name].Kind().String()}
 			if sealed && doc.Path.Scope == secrets.Secret {
 				k.Kind = "encrypted"
+			}
+			if plain[secrets.Key{Deployment: doc.Path.Deployment, App: doc.Path.App, Scope: doc.Path.Scope, Name: name}] {
+				k.Kind, k.Plain = doc.Values[name].Kind().String(), true
 			}
 			// Elsewhere a version may be made of the values.
 			if versions {
@@ -337,7 +364,7 @@ func secretsList(ctx context.Context, a *app, s *storeFlags, output string, args
 		}
 	}
 	if len(all) == 0 {
-		fmt.Fprintf(a.stderr, "the deployment %s has nothing there (%s)\n", p.deployment, p.name(a))
+		fmt.Fprintln(a.stderr, p.isEmpty(a))
 	}
 	return printObjects(a.stdout, output, all, func() error {
 		columns := []string{"APP", "SCOPE", "KEY", "KIND"}
@@ -346,13 +373,22 @@ func secretsList(ctx context.Context, a *app, s *storeFlags, output string, args
 		}
 		rows := make([][]string, len(all))
 		for i, k := range all {
-			rows[i] = []string{k.App, k.Scope, k.Key, k.Kind}
+			kind := k.Kind
+			if k.Plain {
+				kind += ", plain"
+			}
+			rows[i] = []string{k.App, k.Scope, k.Key, kind}
 			if versions {
 				rows[i] = append(rows[i], k.Version)
 			}
 		}
 		return report.Table(a.stdout, columns, rows)
 	})
+}
+
+// isEmpty says that the deployment holds nothing.
+func (p *place) isEmpty(a *app) string {
+	return fmt.Sprintf("the deployment %s holds nothing (%s)", p.deployment, p.name(a))
 }
 
 // readNames reads docs for their names. Where values cannot be decrypted, the names
@@ -435,8 +471,8 @@ func secretsDelete(ctx context.Context, a *app, s *storeFlags, f *deleteFlags, a
 	}
 	defer p.close()
 	changes, err := secrets.Remove(ctx, p.closed(), p.deployment, pattern, f.dry)
-	if k, one := pattern.Key(p.deployment); err == nil && one && len(changes) == 0 {
-		return noKey(ctx, p.closed(), k)
+	if err == nil && len(changes) == 0 && pattern != (secrets.Pattern{}) {
+		return absent(ctx, p.closed(), p.deployment, pattern)
 	}
 	return finish(a, f.output, changes, f.dry, err)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/helm-kai/helm-kai/internal/build"
 	"github.com/helm-kai/helm-kai/internal/secrets"
+	"github.com/helm-kai/helm-kai/internal/secrets/refs"
 	"github.com/helm-kai/helm-kai/internal/store"
 	"github.com/helm-kai/helm-kai/internal/workspace"
 )
@@ -47,10 +48,13 @@ func (a *app) credential(name string) (secrets.Value, bool) {
 	return secrets.New(text), text != ""
 }
 
-// othersEnviron is this process's environment without the settings of kai, in which
-// the programs of references find nothing that is theirs.
+// othersEnviron is this process's environment without what kai itself logs in with:
+// who writes a reference says what the programs do, and is not who runs kai.
 func othersEnviron() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KAI_") })
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return refs.Private(name)
+	})
 }
 
 // vaultsOwn are the variables of Vault's own programs.

@@ -51,6 +51,9 @@ be read by its owner alone. No cluster is asked.`,
 }
 
 func printValues(ctx context.Context, a *app, w *workspaceFlags, f valuesFlags, services []string) error {
+	if err := isFormat(f.out); err != nil {
+		return err
+	}
 	values, err := f.chartValues.read(a)
 	if err != nil {
 		return err

@@ -269,7 +269,7 @@ func (a *app) printVerification(output string, opened source.Findings, checks []
 				errs++
 			}
 			out.Findings = append(out.Findings, findingJSON{
-				Context: name, Severity: severity, Code: f.Code, File: f.Origin.File, Line: f.Origin.Line, Column: f.Origin.Column,
+				Context: name, Severity: severity, Code: f.Code, File: source.Readable(f.Origin.File), Line: f.Origin.Line, Column: f.Origin.Column,
 				Path: f.Path, Message: f.Message, Hint: f.Hint,
 			})
 			texts = append(texts, f.String())

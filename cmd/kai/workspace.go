@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,8 +20,10 @@ import (
 
 // workspaceFlags find the workspace that a command works on.
 type workspaceFlags struct {
-	app *app
-	dir string
+	app     *app
+	dir     string
+	sources sourceFlags
+	ctx     context.Context // of the command; nil while the shell completes
 }
 
 // root gives the folder of the workspace: the nearest one upwards that has a
@@ -62,8 +65,13 @@ func reason(err error) error {
 	return err
 }
 
-// open reads the workspace. Paths cannot leave its folder, links included.
+// open reads the workspace, with its kai.lock. Paths cannot leave its folder, links
+// included.
 func (w *workspaceFlags) open() (*workspace.Workspace, string, source.Findings, error) {
+	return w.openAs(false)
+}
+
+func (w *workspaceFlags) openAs(lenient bool) (*workspace.Workspace, string, source.Findings, error) {
 	dir, err := w.root()
 	if err != nil {
 		return nil, "", nil, err
@@ -72,7 +80,10 @@ func (w *workspaceFlags) open() (*workspace.Workspace, string, source.Findings, 
 	if err != nil {
 		return nil, "", nil, err
 	}
-	ws, findings := workspace.Open(root.FS())
+	ws, findings, err := w.openPinned(root.FS(), lenient)
+	if err != nil {
+		return nil, dir, nil, err
+	}
 	if ws == nil {
 		return nil, dir, findings, findings.Sorted()
 	}

@@ -39,6 +39,9 @@ type Release struct {
 	// Uses are the shared friends that it talks to.
 	Uses []Use
 
+	// Trace tells where values come from, if it was asked for.
+	Trace *Trace
+
 	library *render.Library    // shared with the other releases of the run
 	flavor  *descriptor.Flavor // that the chart was made with, or nil
 }
@@ -66,6 +69,13 @@ type Options struct {
 	Select func(labels map[string]string) bool
 	// Jobs is how many charts are made at the same time; 0 is one per CPU.
 	Jobs int
+	// Kit is shared with other runs; nil is one of the run's own.
+	Kit *Kit
+	// Only leaves all services out but one of this name, and what is wrong with them
+	// or with the context as a whole unsaid. "" is all.
+	Only string
+	// Trace has releases tell where their values come from.
+	Trace bool
 }
 
 // Charts makes the charts of one context, sorted by name. Where findings hold
@@ -75,16 +85,19 @@ func Charts(ctx context.Context, w *workspace.Workspace, contextName string, o O
 	if target == nil {
 		return nil, findings
 	}
+	if o.Kit == nil {
+		o.Kit = NewKit()
+	}
 	r := &run{
 		w: w, target: target, services: map[string]*service{}, dependencies: map[string][]*dependency{},
-		templates: generator.NewTemplates(), library: render.NewLibrary(),
+		templates: o.Kit.templates, library: o.Kit.library,
 	}
 	for _, s := range w.Services {
 		r.services[s.Name] = &service{Service: s}
 	}
 	var chosen []*service
 	for _, s := range w.Services {
-		if target.Selects(s.Name) {
+		if target.Selects(s.Name) && (o.Only == "" || o.Only == s.Name) {
 			chosen = append(chosen, r.services[s.Name])
 		}
 	}
@@ -100,10 +113,14 @@ func Charts(ctx context.Context, w *workspace.Workspace, contextName string, o O
 		findings.Add("cancelled", source.Origin{}, "", "", "%s", err)
 		return nil, findings
 	}
-	shared, more2 := r.shared(o)
-	findings = append(findings, more2...)
-	findings = append(findings, r.cycles(chosen)...)
-	findings = append(findings, r.unusedDefaults(chosen)...)
+	var shared []*Release
+	if o.Only == "" {
+		var more source.Findings
+		shared, more = r.shared(o)
+		findings = append(findings, more...)
+		findings = append(findings, r.cycles(chosen)...)
+		findings = append(findings, r.unusedDefaults(chosen)...)
+	}
 	var out []Release
 	for _, release := range append(built, shared...) {
 		if release != nil {
@@ -266,6 +283,8 @@ func (r *run) service(s *service, o Options) (*Release, source.Findings) {
 	names := descriptor.Names{"service": s.outputs}
 	in := r.input(s.app(), s.Version, s.Description)
 	layer := newLayer(s)
+	var parts []namedPart
+	var files []string
 	for _, use := range s.folded.Friends {
 		f, more := r.friend(s, use)
 		findings = append(findings, more...)
@@ -279,8 +298,10 @@ func (r *run) service(s *service, o Options) (*Release, source.Findings) {
 		in.Friends = append(in.Friends, f.peer)
 		if f.subchart != nil {
 			in.Subcharts = append(in.Subcharts, *f.subchart)
+			parts = append(parts, namedPart{f.subchart.Chart.Name, f.made})
 		}
 		layer.add(use, f, &findings)
+		files = append(files, f.files...)
 		release.Apps[use.Name] = f.app
 		if f.shared {
 			release.Uses = append(release.Uses, Use{f.release, f.where})
@@ -316,6 +337,10 @@ func (r *run) service(s *service, o Options) (*Release, source.Findings) {
 		return nil, findings
 	}
 	release.Chart, release.Secrets, release.flavor = result.Chart, result.Secrets, s.folded.Flavor
+	if o.Trace {
+		release.Trace = trace(s, resolved, part{flavor: s.folded.Flavor, values: result.Values}, parts)
+		release.Trace.Friends = files
+	}
 	return release, findings
 }
 

@@ -27,6 +27,8 @@ type friend struct {
 	shared   bool   // installed once for all, in namespace
 	release  string
 	where    string
+	made     part // what subchart is made of
+	files    []string
 }
 
 // friend resolves one entry of a service's friends.
@@ -140,6 +142,7 @@ type definition struct {
 	mounts *descriptor.Friend // that its mounts are of; nil is the consumer
 	fields *source.Value
 	values []*source.Value // the layers of fields' values, lowest first
+	files  []string        // of the friends that it is made from
 }
 
 // lay puts a layer over the definition.
@@ -181,6 +184,7 @@ func (r *run) define(use descriptor.FriendUse, lineage []string) (*definition, s
 			return nil, findings
 		}
 		chain = append(chain, f)
+		d.files = append(d.files, f.Origin().File)
 		from := f.From()
 		// A friend that is made from one of its own name means the library's.
 		library = from.Str() == f.Name
@@ -294,7 +298,7 @@ func (r *run) libraryFriend(s *service, use descriptor.FriendUse) (*friend, sour
 		return nil, findings
 	}
 	f := r.consume(s, use, d, p, offer.self, &findings)
-	f.app = s.Name
+	f.app, f.files = s.Name, d.files
 	if p.shared {
 		f.app, f.shared, f.release, f.where = p.object, !p.external, p.object, p.namespace
 	}
@@ -312,6 +316,7 @@ func (r *run) libraryFriend(s *service, use descriptor.FriendUse) (*friend, sour
 		return f, findings
 	}
 	f.subchart, more = r.install(install)
+	f.made = install.made
 	return f, append(findings, more...)
 }
 
@@ -487,6 +492,7 @@ type dependency struct {
 	given      bool // another chart makes its Secret
 	version    string
 	origin     source.Origin
+	made       part // by install
 }
 
 // share notes a use of a friend that is installed once for all.
@@ -545,6 +551,9 @@ func (r *run) shared(o Options) ([]*Release, source.Findings) {
 			release.Chart, more = generator.Wrap(in, *sub)
 			findings = append(findings, more...)
 		}
+		if o.Trace {
+			release.Trace = d.trace(sub)
+		}
 		out = append(out, release)
 	}
 	return out, findings
@@ -576,14 +585,14 @@ func (r *run) install(d *dependency) (*generator.Subchart, source.Findings) {
 		if findings = append(findings, more...); result == nil {
 			return nil, findings
 		}
+		d.made = part{flavor: resolved.Flavor, values: result.Values}
 		return &generator.Subchart{Chart: result.Chart}, findings
 	}
-	p := d.chart.Get("path")
-	if !p.IsScalar() {
-		findings.Add("unsupported", d.chart.Origin, "chart", "fetch it with helm pull --untar and name it by {path: …}", "this version of kai takes a friend's chart from {flavor} or {path} only")
+	dir, more := r.w.Chart(d.chart)
+	if findings = append(findings, more...); findings.Err() != nil {
 		return nil, findings
 	}
-	chart, more := r.vendored(d, p)
+	chart, more := r.vendored(d.chart, dir)
 	if findings = append(findings, more...); chart == nil {
 		return nil, findings
 	}
@@ -591,22 +600,22 @@ func (r *run) install(d *dependency) (*generator.Subchart, source.Findings) {
 	if values != nil {
 		values = d.names.Apply(r.target.Vars.Apply(values, "values", &findings), "values", &findings)
 	}
+	d.made = part{dir: dir, values: ownValues(*chart, dir, values)}
 	return &generator.Subchart{Chart: *chart, Values: values, Foreign: true}, findings
 }
 
-// The bounds on a chart that is vendored by path.
+// The bounds on a chart that is vendored.
 const (
 	maxChartFile  = 4 << 20
 	maxChartFiles = 2000
 )
 
-// vendored reads a chart from a folder of the workspace.
-func (r *run) vendored(d *dependency, p *source.Value) (*generator.Chart, source.Findings) {
+// vendored reads a chart from a folder of the workspace, or from elsewhere.
+func (r *run) vendored(named *source.Value, dir string) (*generator.Chart, source.Findings) {
 	var findings source.Findings
-	dir := path.Join(path.Dir(p.Origin.File), p.Str())
-	if strings.HasPrefix(p.Str(), "/") || !fs.ValidPath(dir) {
-		findings.Add("file", p.Origin, "chart.path", "paths are relative to the file that names them, and stay in the workspace", "the path %q leads out of the workspace", p.Str())
-		return nil, findings
+	at, where := named.Origin, "chart"
+	if p := named.Get("path"); p.IsScalar() {
+		at, where = p.Origin, "chart.path"
 	}
 	chart := &generator.Chart{}
 	err := fs.WalkDir(r.w.FS, dir, func(name string, e fs.DirEntry, err error) error {
@@ -624,8 +633,8 @@ func (r *run) vendored(d *dependency, p *source.Value) (*generator.Chart, source
 		return nil
 	})
 	if err != nil {
-		f := source.FileFinding(p.Str(), err)
-		findings.Add("file", p.Origin, "chart.path", f.Hint, "%s: %s", p.Str(), f.Message)
+		f := source.FileFinding(dir, err)
+		findings.Add("file", at, where, f.Hint, "%s: %s", chartText(named, dir), f.Message)
 		return nil, findings
 	}
 	for _, f := range chart.Files {
@@ -633,13 +642,39 @@ func (r *run) vendored(d *dependency, p *source.Value) (*generator.Chart, source
 			meta, more := source.ParseYAML(path.Join(dir, f.Path), f.Data)
 			findings = append(findings, more...)
 			chart.Name, chart.Version = meta.Get("name").Str(), meta.Get("version").Str()
+			findings = append(findings, lacking(*chart, meta)...)
 		}
 	}
 	if chart.Name == "" || chart.Version == "" {
-		findings.Add("file", p.Origin, "chart.path", "it needs a Chart.yaml with name and version", "there is no chart in %s", p.Str())
+		findings.Add("file", at, where, "it needs a Chart.yaml with name and version", "there is no chart in %s", chartText(named, dir))
 		return nil, findings
 	}
 	return chart, append(findings, foreign(*chart, dir)...)
+}
+
+// lacking names the charts that a chart depends on and does not bring along, which
+// Helm refuses to install.
+func lacking(chart generator.Chart, meta *source.Value) source.Findings {
+	var findings source.Findings
+	for _, d := range meta.Get("dependencies").ItemsOrNone() {
+		name := d.Get("name").Str()
+		there := slices.ContainsFunc(chart.Files, func(f generator.File) bool {
+			inside, ok := strings.CutPrefix(f.Path, "charts/")
+			return ok && strings.HasPrefix(inside, name)
+		})
+		if !there {
+			findings.Add("chart", d.Origin, "dependencies", "take a packaged chart, or run helm dependency build and keep its charts folder", "the chart %s depends on %s, which is missing in its folder charts", chart.Name, name)
+		}
+	}
+	return findings
+}
+
+// chartText gives where a chart is, as its friend or messages write it.
+func chartText(named *source.Value, dir string) string {
+	if p := named.Get("path"); p.IsScalar() {
+		return p.Str()
+	}
+	return source.Readable(dir)
 }
 
 // foreign names what another tool's chart does that a flavor may not: its

@@ -22,7 +22,7 @@ import (
 // environment. Nothing is asked yet.
 func References(target *workspace.Target, access Access) *refs.Resolver {
 	o := StoreOptions(target, access)
-	v := &vaults{options: o, getenv: access.Getenv, pool: access.Pool, known: map[refs.VaultAt]vaultReader{}}
+	v := &vaults{options: o, listed: target.Secrets.Vaults, getenv: access.Getenv, pool: access.Pool, known: map[refs.VaultAt]vaultReader{}}
 	open := refs.Openers{
 		Vault: v.read,
 		Kubernetes: func(ctx context.Context, kind, namespace, name string) (map[string]secrets.Value, error) {
@@ -40,7 +40,8 @@ func References(target *workspace.Target, access Access) *refs.Resolver {
 		}
 	}
 	if access.Dir != "" {
-		open.File = refs.FileIn(access.Dir)
+		open.File = refs.FileIn(access.Dir, target.Secrets.Files)
+		v.file = open.File
 		open.Exec = listed(target.Secrets.Exec, refs.Command(access.Dir, access.Environ))
 	}
 	return refs.New(open)
@@ -67,6 +68,8 @@ type vaultReader interface {
 type vaults struct {
 	options store.Options
 	getenv  func(string) string
+	listed  []string                                                      // addresses that references may name
+	file    func(ctx context.Context, path string) (secrets.Value, error) // nil gives none
 	pool    *store.Pool
 
 	mu    sync.Mutex
@@ -74,7 +77,7 @@ type vaults struct {
 }
 
 func (v *vaults) read(ctx context.Context, at refs.VaultAt, path string) (map[string]secrets.Value, error) {
-	client, err := v.client(at)
+	client, err := v.client(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -82,13 +85,13 @@ func (v *vaults) read(ctx context.Context, at refs.VaultAt, path string) (map[st
 	return entries[path], err
 }
 
-func (v *vaults) client(at refs.VaultAt) (vaultReader, error) {
+func (v *vaults) client(ctx context.Context, at refs.VaultAt) (vaultReader, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if client := v.known[at]; client != nil {
 		return client, nil
 	}
-	o, err := v.at(at)
+	o, err := v.at(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -102,8 +105,9 @@ func (v *vaults) client(at refs.VaultAt) (vaultReader, error) {
 }
 
 // at gives the options of a Vault. Of the credentials that are configured, another
-// address than the configured one gets none.
-func (v *vaults) at(at refs.VaultAt) (store.Options, error) {
+// address than the configured one gets none, and what a reference names for a token
+// goes only to addresses that the context lists.
+func (v *vaults) at(ctx context.Context, at refs.VaultAt) (store.Options, error) {
 	o := v.options
 	if at == (refs.VaultAt{}) {
 		return o, nil
@@ -122,26 +126,50 @@ func (v *vaults) at(at refs.VaultAt) (store.Options, error) {
 	if o.Address != "" {
 		own, ok = secrets.New(o.Address), true
 	}
-	if at.TokenEnv == "" && at.TokenFile == "" {
-		if at.Address != "" && (!ok || strings.TrimRight(own.Reveal(), "/") != strings.TrimRight(at.Address, "/")) {
+	named, foreign := at.TokenEnv != "" || at.TokenFile != "", at.Address != "" && (!ok || !sameAddress(own.Reveal(), at.Address))
+	if address := cmp.Or(at.Address, own.Reveal()); (named || foreign) && address != "" && !slices.ContainsFunc(v.listed, func(known string) bool { return sameAddress(known, address) }) {
+		return o, fmt.Errorf("the context does not list the Vault %.200s, and a reference that names another one, or a token, needs that\n  hint: secrets: {vaults: [%.200[1]q]} in the workspace's context lets whoever writes a descriptor send it what a variable or a file holds", address)
+	}
+	if !named {
+		if foreign {
 			return o, errors.New("the reference names another Vault than the configured one, and no token for it\n  hint: add token_env=VARIABLE or token_file=FILE to it")
 		}
 		return o, nil
 	}
+	token, err := v.token(ctx, at)
+	if err != nil {
+		return o, err
+	}
 	o.Address = cmp.Or(at.Address, own.Reveal())
 	o.Credential = func(name string) (secrets.Value, bool) {
 		switch {
-		case name == "VAULT_TOKEN" && at.TokenEnv != "" && v.getenv != nil:
-			text := v.getenv(at.TokenEnv)
-			return secrets.New(text), text != ""
-		case name == "VAULT_TOKEN_FILE" && at.TokenEnv == "":
-			return secrets.New(at.TokenFile), true
+		case name == "VAULT_TOKEN":
+			return token, !token.IsZero()
 		case slices.Contains([]string{"VAULT_CACERT", "VAULT_TLS_SERVER_NAME"}, name):
 			return configured(name)
 		}
 		return secrets.Value{}, false
 	}
 	return o, nil
+}
+
+// sameAddress says whether two addresses are of one Vault.
+func sameAddress(a, b string) bool { return strings.TrimRight(a, "/") == strings.TrimRight(b, "/") }
+
+// token gives the token that a reference names. It is sent to an address that the
+// reference names too, so that it is read as other references are: none of kai's own.
+func (v *vaults) token(ctx context.Context, at refs.VaultAt) (secrets.Value, error) {
+	var none secrets.Value
+	switch {
+	case at.TokenEnv != "" && refs.Private(at.TokenEnv):
+		return none, fmt.Errorf("the variable %s is one that kai itself, or what it works with, logs in with, and token_env does not read it\n  hint: give the token in a variable of another name, or leave out token_env and address", at.TokenEnv)
+	case at.TokenEnv != "" && v.getenv != nil:
+		return secrets.New(v.getenv(at.TokenEnv)), nil
+	case at.TokenEnv == "" && v.file != nil:
+		token, err := v.file(ctx, at.TokenFile)
+		return secrets.New(strings.TrimSpace(token.Reveal())), err
+	}
+	return none, nil
 }
 
 // tlsReference gives the reference to one of the two keys of a certificate, which

@@ -13,22 +13,58 @@ import (
 // runtime says how kai-run reads the context's store in a pod.
 func (r *run) runtime() *generator.Runtime {
 	s := r.target.Secrets
-	out := &generator.Runtime{
+	out := running{&generator.Runtime{
 		Image: s.Runtime.Image, Env: s.Runtime.Env, Watch: s.Runtime.Watch, Audience: s.Runtime.Audience,
 		Store: r.storeVariables(), CIDRs: s.Runtime.CIDRs, Kubernetes: s.Provider == store.Kubernetes,
-	}
-	// What the context says to kai-run comes over what it says of the store; a
-	// database may be encrypted by a Vault, which is named there alone.
-	for _, name := range []string{"KAI_VAULT_ADDR", "KAI_SQL_URL"} {
-		at := out.Store.Get(name)
-		if own := out.Env.Get(name); own.IsScalar() || at == nil {
-			at = own
-		}
-		if port := portOf(at); port != 0 {
+	}}
+	for _, port := range []int{out.vaultPort(), out.databasePort()} {
+		if port != 0 {
 			out.Ports = append(out.Ports, generator.Port{Number: port, Protocol: "TCP"})
 		}
 	}
-	return out
+	return out.Runtime
+}
+
+// running is what kai-run is told in a pod.
+type running struct{ *generator.Runtime }
+
+// setting gives what kai-run takes for one: of variables that mean the same, the first
+// that is set, and of what the context says to kai-run and of its store the former. A
+// database may be encrypted by a Vault, which is named there alone.
+func (r running) setting(names ...string) *source.Value {
+	for _, name := range names {
+		own, at := r.Env.Get(name), r.Store.Get(name)
+		if own.IsScalar() || at == nil {
+			at = own
+		}
+		if !at.IsNull() && (!at.IsScalar() || at.Text != "") {
+			return at
+		}
+	}
+	return nil
+}
+
+// vaultPort gives the port of Vault, 0 where there is none.
+func (r running) vaultPort() int {
+	return portOf(r.setting("KAI_VAULT_ADDR", "KAIGARA_VAULT_ADDR", "VAULT_ADDR"), 8200)
+}
+
+// databasePort gives the port of the database, 0 where there is none.
+func (r running) databasePort() int {
+	port := schemePorts[r.setting("KAI_SQL_DRIVER", "KAIGARA_DATABASE_DRIVER").Str()]
+	if port == 0 {
+		port = schemePorts["postgres"]
+	}
+	if address := r.setting("KAI_SQL_URL"); address != nil {
+		return portOf(address, port)
+	}
+	if r.setting("KAI_SQL_HOST", "KAIGARA_DATABASE_HOST") == nil {
+		return 0
+	}
+	if n, err := strconv.Atoi(r.setting("KAI_SQL_PORT", "KAIGARA_DATABASE_PORT").Str()); err == nil {
+		return n
+	}
+	return port
 }
 
 // storeVariables gives the variables by which kai-run knows the context's store.
@@ -63,13 +99,13 @@ func (r *run) storeVariables() *source.Value {
 var schemePorts = map[string]int{"https": 443, "http": 80, "postgres": 5432, "postgresql": 5432, "mysql": 3306, "mariadb": 3306}
 
 // portOf gives the port of a store's address, 0 for none. An address that is only
-// known in the cluster is taken to have Vault's own.
-func portOf(address *source.Value) int {
+// known in the cluster is taken to have the usual one.
+func portOf(address *source.Value, usual int) int {
 	if address.IsNull() {
 		return 0
 	}
 	if !address.IsScalar() {
-		return 8200
+		return usual
 	}
 	u, err := url.Parse(address.Text)
 	if err != nil || u.Host == "" {

@@ -53,7 +53,7 @@ func StoreOptions(target *workspace.Target, access Access) store.Options {
 // Store gives the store that a context's secrets are kept in, for reading; nil
 // where the workspace names none and nothing is kept in its own. A file is read at once, in the workspace's tree;
 // any other store is opened when something is first asked of it, and what is wrong
-// then is a finding too.
+// then is a finding too. Findings without an error are warnings.
 func Store(fsys fs.FS, target *workspace.Target, access Access) (secrets.Provider, source.Findings) {
 	if target.Secrets.Provider == "" && !kept(access) {
 		return nil, nil
@@ -66,7 +66,11 @@ func Store(fsys fs.FS, target *workspace.Target, access Access) (secrets.Provide
 	if err != nil {
 		return nil, located(target, err)
 	}
-	return placed{p, target}, nil
+	var warnings source.Findings
+	if f, ok := p.(interface{ Warnings() source.Findings }); ok {
+		warnings = f.Warnings()
+	}
+	return placed{p, target}, warnings
 }
 
 // kept says whether there is a store though the workspace names none: a folder has

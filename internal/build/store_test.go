@@ -129,23 +129,45 @@ func TestReferencesToOtherVaults(t *testing.T) {
 	t.Parallel()
 	const canary = "example-canary"
 	var pool store.Pool
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("bad token\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	access := build.Access{
-		Pool:   &pool,
-		Getenv: func(name string) string { return map[string]string{"OTHER_TOKEN": "bad token"}[name] },
+		Pool: &pool,
+		Dir:  dir,
+		Getenv: func(name string) string {
+			return map[string]string{"OTHER_TOKEN": "bad token", "VAULT_TOKEN": canary}[name]
+		},
 		Credential: func(name string) (secrets.Value, bool) {
 			v, ok := map[string]string{"VAULT_ADDR": "https://vault.example.com", "VAULT_TOKEN": canary}[name]
 			return secrets.New(v), ok
 		},
 	}
-	r := build.References(targetOf(t, ""), access)
+	for ref, want := range map[string]string{
+		"ref+vault://kv/a?address=https://other.example.com#/key":                       "the context does not list the Vault https://other.example.com",
+		"ref+vault://kv/a?address=https://other.example.com&token_env=OTHER_TOKEN#/key": "hint: secrets: {vaults: [\"https://other.example.com\"]}",
+		"ref+vault://kv/a?token_env=OTHER_TOKEN#/key":                                   "the context does not list the Vault https://vault.example.com",
+		"ref+vault://kv/a?token_file=token#/key":                                        "the context does not list the Vault https://vault.example.com",
+	} {
+		_, wrong := build.References(targetOf(t, ", secrets: {vaults: [https://third.example.com]}"), access).Resolve(t.Context(), []string{ref})
+		if len(wrong) != 1 || !strings.Contains(wrong[0].Error(), want) || strings.Contains(wrong[0].Error(), canary) {
+			t.Errorf("%s is not listed: %v", ref, wrong)
+		}
+	}
+	r := build.References(targetOf(t, ", secrets: {vaults: [https://other.example.com/, https://vault.example.com]}"), access)
 	for ref, want := range map[string]string{
 		"ref+vault://kv/a?address=https://other.example.com#/key":                       "the reference names another Vault than the configured one",
 		"ref+vault://kv/a?address=https://other.example.com&token_env=OTHER_TOKEN#/key": "has characters that none has",
 		"ref+vault://kv/a?token_env=NO_TOKEN#/key":                                      "no token for Vault is given",
-		"ref+vault://kv/a?token_file=/no/such/file#/key":                                "/no/such/file",
-		"ref+file://a.yaml":              "cannot be read here",
-		"ref+env://NO_SUCH":              "NO_SUCH",
-		"ref+k8s://v1/Secret/shop/a/key": "no cluster can be reached",
+		"ref+vault://kv/a?token_file=/no/such/file#/key":                                "the file /no/such/file is not read",
+		"ref+vault://kv/a?token_file=../token#/key":                                     "the file ../token is not read",
+		"ref+vault://kv/a?token_file=token#/key":                                        "has characters that none has",
+		"ref+vault://kv/a?address=https://other.example.com&token_env=VAULT_TOKEN#/key": "the variable VAULT_TOKEN is one that kai itself, or what it works with, logs in with",
+		"ref+env://VAULT_TOKEN":                                                         "the variable VAULT_TOKEN is one that kai itself",
+		"ref+file:///etc/hostname":                                                      "the file /etc/hostname is not read",
+		"ref+env://NO_SUCH":                                                             "NO_SUCH",
+		"ref+k8s://v1/Secret/shop/a/key":                                                "no cluster can be reached",
 	} {
 		_, wrong := r.Resolve(t.Context(), []string{ref})
 		if len(wrong) != 1 || !strings.Contains(wrong[0].Error(), want) || strings.Contains(wrong[0].Error(), canary) {

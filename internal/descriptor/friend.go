@@ -32,7 +32,7 @@ func checkFriend(v *source.Value, path string, fs *source.Findings, more ...shap
 		fs.Add("wrong-type", t.Origin, join(path, "type"), friendTypes, "a friend has no type %q", t.Text)
 	}
 	if c := v.Get("chart"); c != nil && c.Kind == source.Map {
-		shapes(c, join(path, "chart"), []shape{{"flavor", source.String}, {"path", source.String}, {"repository", source.String}, {"name", source.String}, {"version", source.String}, {"oci", source.String}}, fs)
+		shapes(c, join(path, "chart"), []shape{{"flavor", source.String}, {"path", source.String}, {"repository", source.String}, {"name", source.String}, {"version", source.String}, {"oci", source.String}, {"git", source.String}}, fs)
 	}
 	checkCredentials(v.Get("credentials"), join(path, "credentials"), fs)
 }
@@ -60,6 +60,9 @@ func ReadFriend(fsys fs.FS, file string) (*Friend, source.Findings) {
 	}
 	return f, findings
 }
+
+// Origin gives where the file names the friend.
+func (f *Friend) Origin() source.Origin { return f.root.Origin }
 
 // From gives the name of the friend that this one is made from, or nil.
 func (f *Friend) From() *source.Value { return f.root.Get("from") }

@@ -328,14 +328,14 @@ func mergeValue(types *Types, fields []Field, lower, upper *source.Value) *sourc
 	case lower.Kind == source.Null && upper != nil && upper.Kind != source.Null:
 		// The null stays in force against what lies still lower.
 		out := *upper
-		out.Whole, out.Append = true, false
+		out.Whole, out.Append, out.Over = true, false, overridden(upper, lower)
 		return &out
 	case lower.Kind == source.Null:
 		return upper
 	}
 	switch {
 	case upper.IsNull():
-		return &source.Value{Kind: source.Null, Origin: upper.Origin, Over: lower}
+		return &source.Value{Kind: source.Null, Origin: upper.Origin, Over: overridden(upper, lower)}
 	case upper.Append && upper.Kind == source.List && lower.Kind == source.List:
 		out := lower.Shallow()
 		out.Items = append(out.Items, upper.Items...)
@@ -350,7 +350,18 @@ func mergeValue(types *Types, fields []Field, lower, upper *source.Value) *sourc
 		return merge(types, fields, lower, upper)
 	}
 	out := *upper
-	out.Over = lower
+	out.Over = overridden(upper, lower)
+	return &out
+}
+
+// overridden gives what a value took the place of, and below it what it takes the
+// place of now.
+func overridden(upper, lower *source.Value) *source.Value {
+	if upper == nil || upper.Over == nil {
+		return lower
+	}
+	out := *upper.Over
+	out.Over = overridden(&out, lower)
 	return &out
 }
 

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/helm-kai/helm-kai/internal/source"
 )
@@ -154,10 +156,32 @@ func checkCredentials(v *source.Value, path string, fs *source.Findings) {
 			if f.Value.Get("secret") == nil {
 				fs.Add("required", f.Value.Origin, here+".secret", "write {secret: KEY}", "secret is missing")
 			}
+			CheckPlace(f.Value, here, fs)
 			if g := f.Value.Get("generate"); g != nil && g.Kind == source.Map {
 				shapes(g, here+".generate", []shape{{"length", source.Number}}, fs)
 			}
 		}
+	}
+}
+
+// Scopes are those of a store of secrets.
+var Scopes = []string{"public", "private", "secret"}
+
+// maxApp bounds the bytes of an app's name, as stores do.
+const maxApp = 150
+
+// CheckPlace holds the scope and the app of a reference to a secret, where they are
+// text, to what a store can have.
+func CheckPlace(reference *source.Value, path string, fs *source.Findings) {
+	scope, app := reference.Get("scope"), reference.Get("app")
+	if text := scope.Str(); scope.IsScalar() && !slices.Contains(Scopes, text) {
+		fs.Add("constraint", scope.Origin, join(path, "scope"), source.Nearest(text, Scopes), "there is no scope %q", text)
+	}
+	switch text := app.Str(); {
+	case !app.IsScalar():
+	case text == "" || text == "." || text == ".." || len(text) > maxApp || text != strings.TrimSpace(text) ||
+		strings.Contains(text, "/") || strings.ContainsFunc(text, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }):
+		fs.Add("constraint", app.Origin, join(path, "app"), fmt.Sprintf("write the name of a service, or global; at most %d bytes, and no slash", maxApp), "%.60q cannot be the name of an app", text)
 	}
 }
 
@@ -172,7 +196,9 @@ func Inside(dir string, v *source.Value, where string, findings *source.Findings
 	case text == "":
 		findings.Add("file", v.Origin, where, "write a path", "the path is empty")
 	case strings.HasPrefix(text, "/") || !fs.ValidPath(full):
-		findings.Add("file", v.Origin, where, "paths are relative to "+v.Origin.File+" and stay in the workspace", "the path %q leads out of the workspace", text)
+		findings.Add("file", v.Origin, where, "paths are relative to "+source.Readable(v.Origin.File)+" and stay in the workspace", "the path %q leads out of the workspace", text)
+	case source.TreeOf(full) != source.TreeOf(v.Origin.File):
+		findings.Add("file", v.Origin, where, "paths are relative to "+source.Readable(v.Origin.File)+" and stay in its tree", "the path %q leads out of the tree that it stands in", text)
 	default:
 		return full, true
 	}
@@ -234,10 +260,10 @@ func BeginsWithLetter(name string) bool { return name != "" && name[0] >= 'a' &&
 func Named(findings source.Findings, origin source.Origin, path string) source.Findings {
 	for i, f := range findings {
 		if f.Code == "file" {
-			findings[i].Message = f.Origin.File + ": " + f.Message
+			findings[i].Message = source.Readable(f.Origin.File) + ": " + f.Message
 			findings[i].Origin, findings[i].Path = origin, path
 			if f.Message == source.NoSuchFile {
-				findings[i].Hint = "paths are relative to " + origin.File
+				findings[i].Hint = "paths are relative to " + source.Readable(origin.File)
 			}
 		}
 	}

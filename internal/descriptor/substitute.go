@@ -414,7 +414,7 @@ func (n Names) Parts(v *source.Value, path string, fs *source.Findings) ([]Part,
 			return nil, v.Break()
 		case len(segments) == 1:
 			out := *value
-			out.Origin = source.Origin{Position: v.Origin.Position, Because: "${" + s.expr + "} " + value.Origin.String()}
+			out.Origin, out.Over = source.Origin{Position: v.Origin.Position, Because: "${" + s.expr + "} " + value.Origin.String()}, v.Over
 			return nil, &out
 		default:
 			parts = append(parts, Part{Text: value.Text})

@@ -178,6 +178,14 @@ func (c *Cluster) UID(ctx context.Context) (string, error) {
 // errNoKind is what mappingFor gives for a kind that the cluster does not know.
 var errNoKind = errors.New("the cluster does not know the kind")
 
+// kindHint says what has to be there for a kind that the cluster does not know.
+func kindHint(r manifest.Ref) string {
+	if r.Group() == "external-secrets.io" {
+		return "External Secrets has to be installed in the cluster first, in a version that serves " + r.APIVersion + ": https://external-secrets.io"
+	}
+	return "install its CustomResourceDefinition first, or an API version that the cluster has"
+}
+
 // mappingFor finds the resource of an object. A kind that the cluster does not
 // know is asked for once more, as its definition may have come since.
 func (c *Cluster) mappingFor(r manifest.Ref) (*meta.RESTMapping, error) {
@@ -188,13 +196,16 @@ func (c *Cluster) mappingFor(r manifest.Ref) (*meta.RESTMapping, error) {
 	kind := schema.GroupKind{Group: gv.Group, Kind: r.Kind}
 	c.mapping.Lock()
 	defer c.mapping.Unlock()
+	unknown := func() error {
+		return fmt.Errorf("%s: %w %s in %s\n  hint: %s", r, errNoKind, r.Kind, r.APIVersion, kindHint(r))
+	}
 	if c.missed[kind] {
-		return nil, fmt.Errorf("%s: %w %s in %s", r, errNoKind, r.Kind, r.APIVersion)
+		return nil, unknown()
 	}
 	m, err := c.mapper.RESTMapping(kind, gv.Version)
 	if meta.IsNoMatchError(err) {
 		c.missed[kind] = true
-		return nil, fmt.Errorf("%s: %w %s in %s", r, errNoKind, r.Kind, r.APIVersion)
+		return nil, unknown()
 	}
 	return m, err
 }

@@ -186,9 +186,36 @@ func encode(r *helm.Release) (string, error) {
 		return "", err
 	}
 	if len(data) > maxRecord {
-		return "", fmt.Errorf("the record of the release %s would have %d KiB, and Kubernetes takes %d KiB\n  hint: move large files out of the chart (mounts' files, objects), into an image or a volume", r.Name, len(data)>>10, maxRecord>>10)
+		hint := "move large files out of the chart (mounts' files, objects), into an image or a volume"
+		if name, size := largestSecret(r.Config); size > maxRecord/4 {
+			hint = fmt.Sprintf("%s has %d KiB, and what is secret hardly packs: keep it small, or have the pod read it elsewhere (secrets: {delivery: external-secrets} or runtime in the workspace's context)", name, size>>10)
+		}
+		return "", fmt.Errorf("the record of the release %s would have %d KiB, and Kubernetes takes %d KiB\n  hint: %s", r.Name, len(data)>>10, maxRecord>>10, hint)
 	}
 	return data, nil
+}
+
+// largestSecret gives where the largest secret stands in values, and its bytes: below
+// secrets, in the maps called values.
+func largestSecret(values map[string]any) (place string, size int) {
+	var below func(path string, in map[string]any, secret bool)
+	below = func(path string, in map[string]any, secret bool) {
+		for _, key := range slices.Sorted(maps.Keys(in)) {
+			here := strings.TrimPrefix(path+"."+key, ".")
+			switch v := in[key].(type) {
+			case map[string]any:
+				if path != "" || key == "secrets" {
+					below(here, v, secret || key == "values")
+				}
+			case string:
+				if secret && len(v) > size {
+					place, size = here, len(v)
+				}
+			}
+		}
+	}
+	below("", values, false)
+	return place, size
 }
 
 func pack(raw []byte, level int) (string, error) {

@@ -160,7 +160,7 @@ func (v *verifier) object(d *Desired, o manifest.Object, defined map[string]bool
 		guess, _ := meta.UnsafeGuessKindToResource(gv.WithKind(o.Ref.Kind))
 		v.need(place{group: guess.Group, resource: guess.Resource, namespace: d.Namespace}, d.Name, verbs...)
 	case errors.Is(err, errNoKind):
-		v.findings.Add("unknown-kind", at, path, "install its CustomResourceDefinition first, or an API version that the cluster has", "the cluster does not know the kind %s of %s", o.Ref.Kind, o.Ref.APIVersion)
+		v.findings.Add("unknown-kind", at, path, kindHint(o.Ref), "the cluster does not know the kind %s of %s", o.Ref.Kind, o.Ref.APIVersion)
 	default:
 		v.findings.Add("unknown-kind", at, path, "", "%s", err)
 	}

@@ -151,12 +151,12 @@ func newProgram(root string, l *Library, parse func(name, text string) (trees, e
 }
 
 // execute runs every template that is no partial.
-func (p *program) execute(ctx context.Context, templates map[string]scoped, limits Limits, lint bool) (map[string]string, error) {
+func (p *program) execute(ctx context.Context, templates map[string]scoped, limits Limits, lint bool, only string) (map[string]string, error) {
 	e := p.idle.Get().(*executor)
 	e.run = newRun(ctx, limits, lint)
 	files := make(map[string]string, len(p.names))
 	for _, name := range p.names {
-		if strings.HasPrefix(path.Base(name), "_") {
+		if strings.HasPrefix(path.Base(name), "_") || only != "" && Unnamed(name) != Unnamed(only) {
 			continue
 		}
 		t := templates[name]

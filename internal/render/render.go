@@ -57,9 +57,25 @@ type Options struct {
 	// Values are the user's, merged already; they are not changed.
 	Values map[string]any
 
+	// Only names the one template that is executed, as Helm does in a manifest's
+	// source, whatever the charts are called (Unnamed); "" is all.
+	Only        string
 	IncludeCRDs bool
 	NoHooks     bool
 	Limits      Limits
+}
+
+// Unnamed gives the source of a manifest without the names of the charts that it
+// stands in, which differ between charts that are otherwise the same.
+func Unnamed(source string) string {
+	parts := strings.Split(source, "/")
+	parts[0] = ""
+	for i := 1; i < len(parts); i++ {
+		if parts[i-1] == "charts" {
+			parts[i] = ""
+		}
+	}
+	return strings.Join(parts, "/")
 }
 
 // Limits bound one rendering; a zero stands for the default.
@@ -197,7 +213,7 @@ func (c *Chart) renderWith(ctx context.Context, opts Options, lint bool, parsed 
 	if err != nil {
 		return nil, nil, err
 	}
-	files, err = p.execute(ctx, templates, opts.Limits.orDefault(), lint)
+	files, err = p.execute(ctx, templates, opts.Limits.orDefault(), lint, opts.Only)
 	return files, own, err
 }
 

@@ -19,7 +19,8 @@ import (
 type Config struct {
 	// Command is what is started; it may be empty with Explain only.
 	Command []string
-	// Host is the environment without the settings of ours.
+	// Host is the environment without the settings of ours, and without what we log in
+	// with.
 	Host []string
 
 	Deployment string
@@ -112,6 +113,7 @@ type Database struct {
 	Pass                              secrets.Value
 	PassFile                          string
 	Pool                              int
+	TLS                               string // verify-full, verify-ca or disable; "" lets the store decide
 }
 
 // OnChange is what happens when a watched value changes.
@@ -212,6 +214,7 @@ func Options() []Option {
 		{Env: []string{"KAI_SQL_PASSWORD", "KAIGARA_DATABASE_PASS"}, Usage: "password of the database"},
 		{Env: []string{"KAI_SQL_PASSWORD_FILE"}, Usage: "file of the password"},
 		{Env: []string{"KAI_SQL_CACERT"}, Usage: "file of the database's certificate authority"},
+		{Env: []string{"KAI_SQL_TLS"}, Usage: "verify-full, verify-ca or disable; by default verify-full, but on this machine"},
 		{Env: []string{"KAI_SQL_POOL", "KAIGARA_DATABASE_POOL"}, Usage: "most connections to the database"},
 		{Env: []string{"KUBECONFIG"}, Usage: "configuration of kubernetes, for kai run; kai-run reads the cluster that it runs in"},
 		{Env: []string{"KAI_NAMESPACE"}, Usage: "namespace of the driver kubernetes"},
@@ -243,7 +246,7 @@ func Usage() string {
 		}
 		fmt.Fprintf(&b, "  %-26s %s\n", strings.TrimSpace("--"+o.Flag+" "+o.Arg), line)
 	}
-	b.WriteString("\nVariables for the store; a flag wins over KAI_*, that over KAIGARA_*, which images\nof the older system have. Neither is passed on to the command.\n")
+	b.WriteString("\nVariables for the store; a flag wins over KAI_*, that over KAIGARA_*, which images\nof the older system have. Neither is passed on to the command, nor is VAULT_TOKEN\nwhere it is what we log in with.\n")
 	for _, o := range Options() {
 		if o.Flag == "" {
 			fmt.Fprintf(&b, "  %-26s %s\n", o.Env[0], o.Usage)
@@ -360,8 +363,27 @@ func (r *reader) config(command []string) Config {
 		c.Watch = true
 	}
 	c.Apps = slices.DeleteFunc(c.Apps, func(app string) bool { return app == secrets.Global && !c.NoGlobal })
+	c.Host = slices.DeleteFunc(slices.Clone(c.Host), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return r.logsIn(c.Store, fold(name))
+	})
 	r.check(c)
 	return c
+}
+
+// logsIn says whether a variable of Vault's own programs is one that we log in with,
+// which the command does not get: it is ours as KAI_* are. One that is set beside ours
+// is meant for the command.
+func (r *reader) logsIn(s Store, name string) bool {
+	if s.Driver != "vault" && s.Encryptor != "transit" {
+		return false
+	}
+	for _, option := range []string{"KAI_VAULT_TOKEN", "KAI_VAULT_CLIENT_CERT", "KAI_VAULT_CLIENT_KEY"} {
+		if _, from := r.where(option); from != "" && fold(from) == name {
+			return true
+		}
+	}
+	return false
 }
 
 // misnamed finds settings by the older system's name with our prefix, and in
@@ -640,7 +662,7 @@ func (r *reader) store() Store {
 			Host: r.text("KAI_SQL_HOST"), Port: r.number("KAI_SQL_PORT"), Name: r.text("KAI_SQL_NAME"),
 			Schema: r.text("KAI_SQL_SCHEMA"), Table: r.text("KAI_SQL_TABLE"), User: r.text("KAI_SQL_USER"),
 			Pass: r.secret("KAI_SQL_PASSWORD"), PassFile: r.text("KAI_SQL_PASSWORD_FILE"), CACert: r.text("KAI_SQL_CACERT"),
-			Pool: r.number("KAI_SQL_POOL"),
+			Pool: r.number("KAI_SQL_POOL"), TLS: r.oneOf("KAI_SQL_TLS", "verify-full", "verify-ca", "disable"),
 		},
 		Encryptor:    r.oneOf("KAI_ENCRYPTOR", "aes", "transit", "plaintext"),
 		TransitMount: r.text("KAI_TRANSIT_MOUNT"), TransitKey: r.text("KAI_TRANSIT_KEY"),

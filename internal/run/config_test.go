@@ -33,6 +33,22 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestLoginIsNotPassedOn holds that the command does not get what we log in with.
+func TestLoginIsNotPassedOn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ environ, want string }{
+		{"KAI_STORE=vault VAULT_TOKEN=x VAULT_ADDR=y VAULT_CLIENT_KEY=z", "VAULT_ADDR=y"},
+		{"KAI_STORE=vault VAULT_TOKEN=x KAI_VAULT_TOKEN=y", "VAULT_TOKEN=x"}, // it is the command's own
+		{"KAI_STORE=sql KAI_ENCRYPTOR=transit VAULT_TOKEN=x", ""},
+		{"KAI_STORE=sql VAULT_TOKEN=x", "VAULT_TOKEN=x"},
+	} {
+		c, err := Parse([]string{"kai-run", "--deployment=d", "cmd"}, strings.Fields(test.environ))
+		if err != nil || strings.Join(c.Host, " ") != test.want {
+			t.Errorf("%s: got %v, %v", test.environ, c.Host, err)
+		}
+	}
+}
+
 func TestParseWithoutDashes(t *testing.T) {
 	t.Parallel()
 	c, err := Parse([]string{"kai-run", "--deployment", "d", "cmd", "--app", "x"}, nil)

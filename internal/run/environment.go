@@ -174,7 +174,8 @@ func (b *builder) put(name string, value secrets.Value, from secrets.Key) {
 	b.vars[fold(name)] = v
 }
 
-// path takes the values of a path. Of keys that differ by case alone the one in
+// path takes the values of a path. A key that cannot be the name of a variable, as the
+// two of a certificate cannot, is left out with a warning. Of keys that differ by case alone the one in
 // upper case wins, else the last in the order of bytes.
 func (b *builder) path(path secrets.Path, values map[string]secrets.Value) {
 	keys := slices.SortedFunc(maps.Keys(values), func(x, y string) int {
@@ -187,6 +188,7 @@ func (b *builder) path(path secrets.Path, values map[string]secrets.Value) {
 		}
 		return strings.Compare(x, y)
 	})
+	var left []secrets.Key
 	for i, name := range keys {
 		key := secrets.Key{Deployment: path.Deployment, App: path.App, Scope: path.Scope, Name: name}
 		upper := strings.ToUpper(name)
@@ -194,7 +196,9 @@ func (b *builder) path(path secrets.Path, values map[string]secrets.Value) {
 		case b.config.Older && name == "version":
 			continue // the older system keeps its count there
 		case !valid(name):
-			b.fail(key, "this is no name of a variable\n  hint: letters, digits and _, no digit first")
+			if !b.config.names(key) {
+				left = append(left, key)
+			}
 			continue
 		case i+1 < len(keys) && strings.ToUpper(keys[i+1]) == upper:
 			next := key
@@ -209,10 +213,36 @@ func (b *builder) path(path secrets.Path, values map[string]secrets.Value) {
 			b.files[file].put(part, values[name], key)
 			continue
 		}
-		if text, ok := b.text(key, values[name], "make it a file, KFILE_"+upper+"_PATH and KFILE_"+upper+"_CONTENT in base64"); ok {
+		if text, ok := b.text(key, values[name], "keep it in base64, or make it a file: KFILE_"+upper+"_PATH and KFILE_"+upper+"_CONTENT in base64; with --var NAME=APP.SCOPE.KEY only the keys that it names are read"); ok {
 			b.put(upper, text, key)
 		}
 	}
+	if len(left) > 0 {
+		names := make([]string, len(left))
+		for i, key := range left {
+			names[i] = plain(key.Name)
+		}
+		b.warn("%s: left out, for they cannot be names of variables: %s\n  hint: --var gives one a name: --var %s=%s", path, strings.Join(names, ", "), suggested(left[0].Name), secrets.Pattern{App: path.App, Scope: path.Scope, Name: left[0].Name})
+	}
+}
+
+// names says whether --var gives a key a name.
+func (c Config) names(key secrets.Key) bool {
+	return slices.ContainsFunc(c.Vars, func(n Named) bool { return n.of(c.Deployment, n.App) == key })
+}
+
+// suggested makes a name of a variable of a key.
+func suggested(key string) string {
+	name := strings.Map(func(r rune) rune {
+		if !valid("_" + string(r)) {
+			return '_'
+		}
+		return unicode.ToUpper(r)
+	}, key)
+	if !valid(name) {
+		name = "_" + name
+	}
+	return name
 }
 
 // text gives a value as a variable holds it; hint is the way out where none can.

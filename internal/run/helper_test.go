@@ -267,7 +267,7 @@ func note(name, format string, args ...any) {
 // and has children of its own.
 func logs(name string, options []string) {
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGINT)
+	signal.Notify(signals, append(moreSignals, syscall.SIGTERM, syscall.SIGINT)...)
 	if slices.Contains(options, "forks") {
 		spawn("logs", name+".child", "ignores")
 	}

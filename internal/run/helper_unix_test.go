@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// moreSignals are those that a helper notes beside the common ones.
+var moreSignals = []os.Signal{syscall.SIGUSR1}
+
 // spawn starts the test binary in another role and does not wait for it.
 func spawn(role ...string) {
 	cmd := exec.Command(os.Args[0], append([]string{"as"}, role...)...)

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -67,18 +66,7 @@ func openOffline(c Config) (*copyFile, error) {
 	return &copyFile{name: c.OfflineOK, aead: aead, about: []byte(about)}, nil
 }
 
-func readFile(name string) ([]byte, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(file, maxCopy+1))
-	if err == nil && len(raw) > maxCopy {
-		err = fmt.Errorf("%s is bigger than %d bytes", name, maxCopy)
-	}
-	return raw, err
-}
+func readFile(name string) ([]byte, error) { return secrets.ReadFile(name, maxCopy) }
 
 // saved is a path as a copy has it.
 type saved struct {

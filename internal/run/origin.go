@@ -94,8 +94,8 @@ func (o *origin) first(ctx context.Context) (*Environment, error) {
 			return o.build(docs)
 		}
 		wait := jitter(pause)
-		if ctx.Err() != nil || o.lasting(err) {
-			return nil, err
+		if ctx.Err() != nil || o.lasting(err) || denied(err) {
+			return nil, err // also where there is a copy: who lost the right has lost it
 		}
 		if time.Now().Add(wait).After(end) {
 			return o.copied(err)
@@ -119,6 +119,13 @@ func (o *origin) lasting(err error) bool {
 	return errors.As(err, &setting) && setting.Lasting() || errors.As(err, &sealed) || o.store != nil && o.store.Can().Name == "file"
 }
 
+// denied says whether a store has answered, and refuses who asks: a token that is
+// wrong, has ended or was revoked, or a right that was taken away.
+func denied(err error) bool {
+	var said interface{ Denied() bool }
+	return errors.As(err, &said) && said.Denied()
+}
+
 // copied takes the copy where the store has failed with err.
 func (o *origin) copied(err error) (*Environment, error) {
 	if o.offline == nil {
@@ -132,32 +139,57 @@ func (o *origin) copied(err error) (*Environment, error) {
 	return Build(o.config, docs)
 }
 
+// refused stands for all errors that deny something.
+const refused = "denied"
+
 // watch asks the store again and again and sends an environment where it is
 // another one than that sent before. What fails is said once, and asked again
-// ever more seldom.
+// ever more seldom where it is the store.
 func (o *origin) watch(ctx context.Context, have [32]byte) <-chan *Environment {
 	news := make(chan *Environment)
 	o.idle = make(chan struct{})
 	go func() {
 		defer close(o.idle)
-		pause, said := o.config.Interval, ""
+		pause, away, wrong := o.config.Interval, "", ""
 		for sleep(ctx, jitter(pause)) {
-			env, err := o.next(ctx)
-			switch {
-			case ctx.Err() != nil:
+			docs, err := o.read(ctx)
+			if ctx.Err() != nil {
 				return
-			case err != nil:
-				if text := err.Error(); text != said {
-					o.world.say("going on as it is: %s", text)
-					said = text
+			}
+			if err != nil {
+				// Of several paths that are denied, the first one differs.
+				kind := err.Error()
+				if denied(err) {
+					kind = refused
 				}
+				if kind != away {
+					o.world.say("going on as it is: %v", err)
+				}
+				away = kind
 				pause = min(2*pause, max(longest, o.config.Interval))
 				continue
-			case said != "":
-				o.world.say("the store answers again")
-				said = ""
 			}
 			pause = o.config.Interval
+			switch away {
+			case "":
+			case refused:
+				o.world.say("the store may be read again")
+			default:
+				o.world.say("the store answers again")
+			}
+			away = ""
+			env, err := o.build(docs)
+			if err != nil {
+				if text := err.Error(); text != wrong {
+					o.world.say("going on as it is: %s", text)
+					wrong = text
+				}
+				continue
+			}
+			if wrong != "" {
+				o.world.say("what the store holds can be used again")
+				wrong = ""
+			}
 			if now := env.digest(o.config.NoWatchGlobal); now != have {
 				select {
 				case news <- env:
@@ -169,14 +201,6 @@ func (o *origin) watch(ctx context.Context, have [32]byte) <-chan *Environment {
 		}
 	}()
 	return news
-}
-
-func (o *origin) next(ctx context.Context) (*Environment, error) {
-	docs, err := o.read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return o.build(docs)
 }
 
 // jitter gives a time that is up to a tenth shorter or longer, so that many runs

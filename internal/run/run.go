@@ -26,7 +26,8 @@
 // with --json raw. The keys KFILE_NAME_PATH, KFILE_NAME_CONTENT (base64) and
 // KFILE_NAME_MODE are no variables, together they make a file. The variables
 // KAI_* and KAIGARA_* of the host are settings of ours, among them credentials,
-// and are not passed on.
+// and are not passed on; neither are VAULT_TOKEN, VAULT_CLIENT_CERT and
+// VAULT_CLIENT_KEY where we log in to Vault with them, and not with KAI_VAULT_….
 //
 // Without --watch and --cleanup the command takes the place of our process:
 // signals, exit code and process id are its own. Otherwise it runs below us, in
@@ -63,12 +64,14 @@ const (
 type World struct {
 	// Name is by what we were called, kai-run if it is "".
 	Name string
+	// Command is what starts a run, for hints; kai-run if it is "".
+	Command string
 	// Stdin, Stdout and Stderr are the command's, where it runs below us; one that
 	// takes our place has the process's own. Explanations are printed to Stdout,
 	// what we have to say to Stderr.
 	Stdin, Stdout, Stderr *os.File
 	// Open opens the store that a Config names. Its error says what to do; one with
-	// a method Lasting that says true is not tried again.
+	// a method Lasting or Denied that says true is not tried again.
 	Open func(context.Context, Config) (secrets.Store, error)
 }
 
@@ -78,11 +81,14 @@ func (w World) say(format string, args ...any) {
 }
 
 // Main runs c.Command and gives the exit code of the process: the command's, or
-// one of ours with an error that says why. Where the command takes the place of
-// this process, Main does not return. It takes over the signals and the children
-// of the process, so a process calls it once, at its end.
+// one of ours with an error that says why. With c.Explain it prints where the variables
+// come from instead, and starts nothing. Where the command takes the place of this
+// process, Main does not return. It takes over the signals of the process from its
+// begin on, and its children once the command is to run below it, so a process calls it
+// once, at its end.
 //
-// When ctx ends, a running command is stopped as for a restart.
+// When ctx ends before the command is started, that is an error; after, the command is
+// stopped as for a restart.
 func Main(ctx context.Context, c Config, w World) (exit int, err error) {
 	signals := listen()
 	defer signals.stop()
@@ -114,7 +120,7 @@ func Main(ctx context.Context, c Config, w World) (exit int, err error) {
 	argv := env.argv(c.Command)
 	program, err := exec.LookPath(argv[0])
 	if err != nil {
-		return notFound(c.Command[0], err)
+		return w.notFound(c.Command[0], err)
 	}
 	out, err := newFolder(c)
 	if err != nil {
@@ -131,7 +137,7 @@ func Main(ctx context.Context, c Config, w World) (exit int, err error) {
 		if n := signals.stop(); n != 0 {
 			return 128 + n, fmt.Errorf("a signal came before the command was started")
 		}
-		return failedStart(program, env, replace(program, argv, env.Environ()))
+		return failedStart(written(c, argv, program), env, replace(program, argv, env.Environ()))
 	}
 	signals.everything()
 	s := &supervisor{config: c, world: w, program: program, signals: signals, files: out}
@@ -179,18 +185,30 @@ func first(ctx context.Context, from *origin, signals *listener) (*Environment, 
 }
 
 // notFound gives the exit code and error for a program that cannot be found.
-func notFound(name string, err error) (int, error) {
+func (w World) notFound(name string, err error) (int, error) {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return ExitNotStarted, fmt.Errorf("%s cannot be executed\n  hint: chmod +x, or name the interpreter first", name)
 	case errors.Is(err, exec.ErrDot):
 		return ExitNotFound, fmt.Errorf("%s is only in the current folder\n  hint: ./%[1]s", name)
 	}
-	return ExitNotFound, fmt.Errorf("there is no program %s\n  hint: give its path, or set PATH where kai-run is started", name)
+	return ExitNotFound, fmt.Errorf("there is no program %s\n  hint: give its path, or set PATH where %s is started", name, cmp.Or(w.Command, "kai-run"))
+}
+
+// written gives the name of a program for messages: where it is, but as it was written
+// where a secret was put into it.
+func written(c Config, argv []string, program string) string {
+	if argv[0] != c.Command[0] {
+		return c.Command[0]
+	}
+	return program
 }
 
 // failedStart gives the exit code and error for a program that did not start.
 func failedStart(program string, env *Environment, err error) (int, error) {
+	if in := (*fs.PathError)(nil); errors.As(err, &in) {
+		err = in.Err // it names the program, too
+	}
 	switch {
 	case err == nil:
 		return 0, nil

@@ -598,10 +598,13 @@ func TestBadChange(t *testing.T) {
 	m.set(t, "dev/a/secret/n", "1")
 	r.line()
 	pid, _ := r.started()
-	m.set(t, "dev/a/secret/bad-name", "example-canary")
-	said("going on as it is: dev/a/secret/bad-name: this is no name of a variable")
-	m.set(t, "dev/a/secret/bad-name", nil)
-	said("the store answers again")
+	m.set(t, "dev/a/secret/zero", "example-canary\x00")
+	said("going on as it is: dev/a/secret/zero: a variable cannot hold a zero byte")
+	m.set(t, "dev/a/secret/zero", nil)
+	said("what the store holds can be used again")
+	if strings.Contains(r.err.String(), "the store answers again") {
+		t.Error("it says that the store was away")
+	}
 	if err := os.Mkdir(filepath.Join(r.dir, "dir"), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -139,9 +139,10 @@ func (s *supervisor) write() bool {
 }
 
 func (s *supervisor) start() (int, error) {
-	child, err := s.processes.start(s.program, s.env.argv(s.config.Command), s.env.Environ(), s.world, true)
+	argv := s.env.argv(s.config.Command)
+	child, err := s.processes.start(s.program, argv, s.env.Environ(), s.world, true)
 	if err != nil {
-		return failedStart(s.program, s.env, err)
+		return failedStart(written(s.config, argv, s.program), s.env, err)
 	}
 	s.child = child
 	return 0, nil

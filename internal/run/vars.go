@@ -131,42 +131,42 @@ func (b *builder) named(docs map[secrets.Path]secrets.Doc) {
 }
 
 // expand puts values in place of $(NAME) for the variables of --var that came from
-// the store. Two dollars before the parenthesis are one that stays, and all else
-// is left as it is.
+// the store, wherever it stands, as in the $(…) of a shell that Kubernetes has made of
+// $$(…). Two dollars before the parenthesis are one that stays, and all else is left as
+// it is.
 func (e *Environment) expand(text string) string {
 	if len(e.named) == 0 || !strings.Contains(text, "$(") {
 		return text
 	}
 	var b strings.Builder
-	for {
-		at := strings.Index(text, "$(")
-		length := strings.IndexByte(text[max(at, 0):], ')')
-		if at < 0 || length < 0 {
-			b.WriteString(text)
-			return b.String()
+	for text != "" {
+		at := strings.IndexByte(text, '$')
+		if at < 0 {
+			break
 		}
-		begin := at // of the dollars
-		for begin > 0 && text[begin-1] == '$' {
-			begin--
+		b.WriteString(text[:at])
+		text = text[at:]
+		dollars := len(text) - len(strings.TrimLeft(text, "$"))
+		length := strings.IndexByte(text[dollars:], ')')
+		var value secrets.Value
+		ours := false
+		if length > 0 && text[dollars] == '(' {
+			value, ours = e.named[text[dollars+1:dollars+length]]
 		}
-		dollars := at - begin + 1
-		name := text[at+2 : at+length]
-		value, ours := e.named[name]
-		b.WriteString(text[:begin])
-		switch {
-		case !ours && dollars%2 == 0: // no reference, so one may begin in it
-			b.WriteString(text[begin : at+2])
-			text = text[at+2:]
+		if !ours {
+			b.WriteString(text[:dollars])
+			text = text[dollars:]
 			continue
-		case !ours:
-			b.WriteString(text[begin : at+length+1])
-		case dollars%2 == 0:
-			b.WriteString(strings.Repeat("$", dollars/2) + "(" + name + ")")
-		default:
-			b.WriteString(strings.Repeat("$", dollars/2) + value.Reveal())
 		}
-		text = text[at+length+1:]
+		b.WriteString(strings.Repeat("$", dollars/2))
+		if dollars%2 == 0 {
+			b.WriteString(text[dollars : dollars+length+1])
+		} else {
+			b.WriteString(value.Reveal())
+		}
+		text = text[dollars+length+1:]
 	}
+	return b.String() + text
 }
 
 // argv gives a command with its references expanded.

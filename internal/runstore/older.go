@@ -3,13 +3,10 @@ package runstore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/helm-kai/helm-kai/internal/run"
 	"github.com/helm-kai/helm-kai/internal/secrets"
-	"github.com/helm-kai/helm-kai/internal/secrets/sql"
-	"github.com/helm-kai/helm-kai/internal/secrets/vault"
 	"github.com/helm-kai/helm-kai/internal/store"
 )
 
@@ -35,11 +32,11 @@ func openOlder(ctx context.Context, c run.Config, o store.Options) (secrets.Stor
 		}
 		return store.Open(ctx, o)
 	}
-	s := &older{all: c.Store.Driver == store.Kubernetes}
-	var err error
-	if s.open, s.done, err = opener(c, o); err != nil {
+	opener, err := o.OlderOpener(c.Store.Encryptor, c.Store.OlderKey)
+	if err != nil {
 		return nil, err
 	}
+	s := &older{opener: opener}
 	switch {
 	case table:
 		s.Store, err = legacyTable(c, o)
@@ -55,67 +52,22 @@ func openOlder(ctx context.Context, c run.Config, o store.Options) (secrets.Stor
 	return s, nil
 }
 
-// open gives what the older encryptor has sealed at a place.
-type open func(ctx context.Context, where secrets.Key, sealed string) ([]byte, error)
-
-// opener gives what opens the older ciphertexts, nil for nothing, and what has to
-// be closed after.
-func opener(c run.Config, o store.Options) (open, func() error, error) {
-	nothing := func() error { return nil }
-	switch c.Store.Encryptor {
-	case "aes":
-		if c.Store.OlderKey.IsZero() {
-			return nil, nil, store.Setting(errors.New("the older system's key is not given\n  hint: KAIGARA_ENCRYPTOR_AES_KEY"))
-		}
-		return func(_ context.Context, where secrets.Key, sealed string) ([]byte, error) {
-			plain, err := secrets.OpenOlder([]byte(c.Store.OlderKey.Reveal()), sealed)
-			if err != nil {
-				return nil, &secrets.SealedError{Key: where, Err: err}
-			}
-			return plain, nil
-		}, nothing, nil
-	case "transit":
-		client, err := o.VaultClient()
-		if err != nil {
-			return nil, nil, store.Setting(err)
-		}
-		return client.Transit(vault.TransitKeys{Mount: c.Store.TransitMount, Name: c.Store.TransitKey}).OpenOlder, client.Close, nil
-	}
-	return nil, nothing, nil
-}
-
 // older is a store of the older system, for reading.
 type older struct {
 	secrets.Store
-	open open // nil where nothing is encrypted
-	all  bool // every scope is encrypted, not secret alone, as in its Secrets
-	done func() error
+	opener *store.OlderOpener
 }
 
 // Read implements secrets.Store.
 func (s *older) Read(ctx context.Context, paths []secrets.Path) (map[secrets.Path]secrets.Doc, error) {
 	docs, err := s.Store.Read(ctx, paths)
-	if err != nil || s.open == nil {
-		return docs, err
+	if err != nil {
+		return nil, err
 	}
 	for path, doc := range docs {
-		if path.Scope != secrets.Secret && !s.all {
-			continue
+		if docs[path], err = s.opener.Open(ctx, doc); err != nil {
+			return nil, err
 		}
-		values := make(map[string]secrets.Value, len(doc.Values))
-		for name, v := range doc.Values {
-			at := secrets.Key{Deployment: path.Deployment, App: path.App, Scope: path.Scope, Name: name}
-			plain, err := s.open(ctx, at, v.Reveal())
-			if sealed := (*secrets.SealedError)(nil); err != nil && !errors.As(err, &sealed) {
-				err = fmt.Errorf("%s: %s cannot be decrypted: %w", path, name, err)
-			}
-			if err != nil {
-				return nil, err
-			}
-			values[name] = secrets.New(string(plain))
-		}
-		doc.Values = values
-		docs[path] = doc
 	}
 	return docs, nil
 }
@@ -129,9 +81,9 @@ func (s *older) Can() secrets.Abilities { return secrets.Abilities{Name: s.Store
 // Close implements secrets.Store.
 func (s *older) Close() error {
 	if s.Store == nil {
-		return s.done()
+		return s.opener.Close()
 	}
-	return errors.Join(s.Store.Close(), s.done())
+	return errors.Join(s.Store.Close(), s.opener.Close())
 }
 
 func readOnly() error {
@@ -148,17 +100,14 @@ type legacy struct {
 	shared bool
 }
 
-// legacyTable gives the older system's table in a database.
+// legacyTable gives the older system's table in a database, over TLS where kai's own
+// would be.
 func legacyTable(c run.Config, o store.Options) (secrets.Store, error) {
-	database, err := o.Database()
-	if err != nil {
+	o.Table = c.Store.Database.Table
+	if _, err := o.Database(); err != nil {
 		return nil, store.Setting(err)
 	}
-	if database.TLS.CA == "" {
-		database.TLS.Mode = sql.NoTLS // it knows no other
-	}
-	database.Table = c.Store.Database.Table
-	return &legacy{name: store.SQL, all: func(ctx context.Context) ([]secrets.Doc, error) { return sql.Legacy(ctx, database) }}, nil
+	return &legacy{name: store.SQL, all: o.OlderDocs}, nil
 }
 
 // legacySecrets gives the older system's Secrets. Its namespace is called as the

@@ -70,7 +70,7 @@ func credentials(s run.Store) map[string]secrets.Value {
 	for name, text := range map[string]string{
 		"AGE_KEY_FILE": s.IdentityFile, "ENCRYPTION_KEYS_FILE": s.KeyFile, "ENCRYPTOR": s.Encryptor,
 		"TRANSIT_MOUNT": s.TransitMount, "TRANSIT_KEY": s.TransitKey,
-		"SQL_USER": s.Database.User, "SQL_PASSWORD_FILE": s.Database.PassFile, "SQL_CACERT": s.Database.CACert,
+		"SQL_USER": s.Database.User, "SQL_PASSWORD_FILE": s.Database.PassFile, "SQL_CACERT": s.Database.CACert, "SQL_TLS": s.Database.TLS,
 		"VAULT_ADDR": s.Vault.Addr, "VAULT_NAMESPACE": s.Vault.Namespace, "VAULT_CACERT": s.Vault.CACert,
 		"VAULT_TLS_SERVER_NAME": s.Vault.TLSServerName, "VAULT_CLIENT_CERT": s.Vault.ClientCert, "VAULT_CLIENT_KEY": s.Vault.ClientKey,
 		"VAULT_AUTH": s.Vault.Auth, "VAULT_AUTH_MOUNT": s.Vault.AuthMount, "VAULT_TOKEN_FILE": s.Vault.TokenFile,

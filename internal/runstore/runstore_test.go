@@ -90,15 +90,15 @@ func TestMistakes(t *testing.T) {
 		"no host":        {[]string{"KAI_STORE=sql", "KAI_SQL_DRIVER=mysql", "KAI_SQL_NAME=kai"}, "the database mysql needs a host and a name"},
 		"no address":     {[]string{"KAI_STORE=vault", "KAI_VAULT_TOKEN=" + canary}, "no address of Vault is given"},
 		"no cluster":     {[]string{"KAI_STORE=kubernetes"}, "no cluster can be reached from here"},
-		"no older key":   {[]string{"KAIGARA_ENCRYPTOR=aes"}, "the older system's key is not given\n  hint: KAIGARA_ENCRYPTOR_AES_KEY"},
+		"no older key":   {[]string{"KAIGARA_ENCRYPTOR=aes"}, "the older system's key is not given\n  hint: set KAIGARA_ENCRYPTOR_AES_KEY"},
 		"older transit":  {[]string{"KAIGARA_ENCRYPTOR=transit", "KAIGARA_STORAGE_DRIVER=k8s", "KAIGARA_VAULT_ADDR=vault.example.com", "KAI_VAULT_TOKEN=" + canary}, "the address of Vault begins neither with https:// nor with http://"},
 		"no identity":    {[]string{"KAI_STORE=file", "KAI_STORE_PATH=a.yaml", "KAI_AGE_KEY=" + canary}, "AGE_KEY"},
-		"no URL":         {[]string{"KAI_STORE=sql", "KAI_SQL_URL=postgres://u:" + canary + "@[db"}, "SQL_URL is no URL"},
+		"no URL":         {[]string{"KAI_STORE=sql", "KAI_SQL_URL=postgres://u:" + canary + "@[db"}, "KAI_SQL_URL is no URL"},
 		"which server":   {[]string{"KAI_STORE=sql", "KAI_SQL_URL=oracle://db.example.com/kai"}, "the URL of the database is none that kai knows"},
 		"no authority":   {[]string{"KAI_STORE=sql", "KAI_SQL_URL=postgres://u@db.example.com/kai", "KAI_SQL_CACERT=none.pem"}, "the CA for TLS: open none.pem"},
 		"no password":    {[]string{"KAI_STORE=sql", "KAI_SQL_URL=postgres://db.example.com/kai", "KAI_SQL_PASSWORD_FILE=none"}, "SQL_PASSWORD_FILE: open none"},
 		"no key ring":    {[]string{"KAI_STORE=sql", "KAI_STORE_PATH=a.db", "KAI_ENCRYPTION_KEYS=" + canary}, "line 1 of the encryption keys is not ID:KEY"},
-		"older URL":      {[]string{"KAIGARA_DEPLOYMENT_ID=x", "KAIGARA_DATABASE_HOST=db example"}, "SQL_URL is no URL"},
+		"older URL":      {[]string{"KAIGARA_DEPLOYMENT_ID=x", "KAIGARA_DATABASE_HOST=db example"}, "KAI_SQL_URL is no URL"},
 		"no Vault":       {[]string{"KAI_STORE=vault", "KAI_VAULT_ADDR=vault.example.com", "KAI_VAULT_TOKEN=" + canary}, "begins neither with https:// nor with http://"},
 		"no CA":          {[]string{"KAI_STORE=vault", "KAI_VAULT_ADDR=https://vault.example.com", "KAI_VAULT_TOKEN=" + canary, "KAI_VAULT_CACERT=none.pem"}, "the authorities for Vault: open none.pem"},
 		"no token":       {[]string{"KAI_STORE=vault", "KAI_VAULT_ADDR=https://vault.example.com", "KAI_VAULT_TOKEN_FILE=none"}, "the token for Vault: open none"},
@@ -238,7 +238,7 @@ func TestOlderCiphertexts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	open, done, err := opener(c, o)
+	opener, err := o.OlderOpener(c.Store.Encryptor, c.Store.OlderKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +247,7 @@ func TestOlderCiphertexts(t *testing.T) {
 		{Path: secret, Values: map[string]secrets.Value{"KEY": secrets.New(sealOlder(t, key, canary))}, Version: "1"},
 		{Path: public, Values: map[string]secrets.Value{"KEY": secrets.New("plain")}, Version: "1"},
 	}
-	s := &older{Store: &legacy{name: store.SQL, all: func(context.Context) ([]secrets.Doc, error) { return all, nil }}, open: open, done: done}
+	s := &older{Store: &legacy{name: store.SQL, all: func(context.Context) ([]secrets.Doc, error) { return all, nil }}, opener: opener}
 	secret.Deployment, public.Deployment = "d", "d" // whatever it is called there
 	docs, err := s.Read(t.Context(), []secrets.Path{secret, public, {Deployment: "d", App: "none", Scope: secrets.Secret}})
 	if err != nil || len(docs) != 2 || docs[secret].Values["KEY"].Reveal() != canary || docs[public].Values["KEY"].Reveal() != "plain" {
@@ -316,6 +316,25 @@ func TestOlderSecrets(t *testing.T) {
 	for i, path := range paths {
 		if got := docs[path].Values["KEY"].Reveal(); got != want[i] || len(docs[path].Values) > 1 {
 			t.Errorf("%s is %q and not %q", path, got, want[i])
+		}
+	}
+}
+
+// TestOlderTLS holds that what the older system keeps is not read in the open from
+// another machine, unless the environment says so.
+func TestOlderTLS(t *testing.T) {
+	t.Parallel()
+	for host, plain := range map[string]bool{"127.0.0.1": true, "localhost": true, "db.example.com": false} {
+		for mode, off := range map[string]bool{"": plain, "disable": true, "verify-full": false} {
+			c := config(t, "KAIGARA_DEPLOYMENT_ID=shop_uat", "KAIGARA_DATABASE_HOST="+host, "KAI_SQL_TLS="+mode)
+			o, err := options(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			database, err := o.Database()
+			if err != nil || database.PlainText() != off {
+				t.Errorf("%s, %q: plain %v, %v", host, mode, database.PlainText(), err)
+			}
 		}
 	}
 }

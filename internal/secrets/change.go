@@ -73,20 +73,23 @@ func Update(ctx context.Context, s Store, path Path, dry bool, change func(value
 	if err := run(values); err != nil {
 		return nil, "", err
 	}
-	return changes, docs[path].Version, nil
+	if len(changes) > 0 {
+		err = Check(ctx, s, []Doc{{Path: path, Values: values}})
+	}
+	return changes, docs[path].Version, err
 }
 
 // Put writes docs: their keys come to those that are there or, with replace, in
-// the place of those that the same path holds. Each path is written by itself:
-// where one fails, the changes of those before it are given with the error.
+// the place of those that the same path holds. What the store can be known to
+// refuse is an error before anything is written, also in a dry run. Each path is
+// written by itself: where one fails all the same, the changes of those before it
+// are given with the error.
 func Put(ctx context.Context, s Store, docs []Doc, replace, dry bool) ([]Change, error) {
+	if err := fits(ctx, s, docs, replace); err != nil {
+		return nil, err
+	}
 	var all []Change
 	for _, doc := range sortedDocs(docs) {
-		for _, name := range sortedNames(doc.Values) {
-			if err := CheckNames(doc.Path, name); err != nil {
-				return all, fmt.Errorf("%s: %q %w", doc.Path, name, err)
-			}
-		}
 		changes, _, err := Update(ctx, s, doc.Path, dry, func(values map[string]Value) error {
 			if replace {
 				clear(values)
@@ -100,6 +103,38 @@ func Put(ctx context.Context, s Store, docs []Doc, replace, dry bool) ([]Change,
 		all = append(all, changes...)
 	}
 	return all, nil
+}
+
+// fits says whether a store can take docs, beside what their paths hold.
+func fits(ctx context.Context, s Store, docs []Doc, replace bool) error {
+	paths := make([]Path, len(docs))
+	for i, doc := range docs {
+		paths[i] = doc.Path
+		for _, name := range sortedNames(doc.Values) {
+			if err := CheckNames(doc.Path, name); err != nil {
+				return fmt.Errorf("%s: %q %w", doc.Path, name, err)
+			}
+		}
+	}
+	if _, ok := s.(Checker); !ok || len(docs) == 0 {
+		return nil
+	}
+	there, err := s.Read(ctx, paths)
+	if err != nil {
+		return err
+	}
+	after := make([]Doc, 0, len(docs))
+	for _, doc := range sortedDocs(docs) {
+		values := maps.Clone(there[doc.Path].Values)
+		if replace || values == nil {
+			values = map[string]Value{}
+		}
+		maps.Copy(values, doc.Values)
+		if len(Diff(doc.Path, there[doc.Path].Values, values)) > 0 {
+			after = append(after, Doc{Path: doc.Path, Values: values})
+		}
+	}
+	return Check(ctx, s, after)
 }
 
 // Remove deletes what a pattern names. What is sealed in an Encrypted store and

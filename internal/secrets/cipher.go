@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"unicode/utf8"
 )
 
 // Cipher encrypts values for a store that does not do it by itself. What it
@@ -68,6 +70,7 @@ type Keyring struct {
 	// by reflection meets them.
 	key     func(id string) cipher.AEAD
 	current string
+	from    string
 }
 
 var _ Cipher = (*Keyring)(nil)
@@ -96,6 +99,12 @@ func NewKeyring(keys map[string][]byte, current string) (*Keyring, error) {
 	}
 	return &Keyring{key: func(id string) cipher.AEAD { return ring[id] }, current: current}, nil
 }
+
+// From says where the keys are from, such as a file, for messages.
+func (r *Keyring) From(where string) { r.from = where }
+
+// Has says whether the ring has a key of an id.
+func (r *Keyring) Has(id string) bool { return r.key(id) != nil }
 
 // ParseKeyring reads keys as a variable or a file holds them: ID:KEY, one a line
 // or with commas between, the first of which seals. KEY is 32 bytes in base64 or
@@ -168,7 +177,7 @@ func (r *Keyring) Open(_ context.Context, where Key, sealed string) ([]byte, err
 	}
 	aead := r.key(id)
 	if aead == nil {
-		return nil, fmt.Errorf("it is encrypted with the key %s, which is not given\n  hint: give that key too, behind the current one", id)
+		return nil, fmt.Errorf("it is encrypted with the key %s, which is not given%s\n  hint: give that key too, behind the current one", id, r.lookedIn())
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(sealed[len(aesForm)+len(id)+1:])
 	if err == nil && strings.ContainsAny(sealed, "\r\n") { // which base64 passes over
@@ -181,6 +190,14 @@ func (r *Keyring) Open(_ context.Context, where Key, sealed string) ([]byte, err
 		return nil, fmt.Errorf("it does not open with the key %s: it was damaged or made for another place, or another key had this id", id)
 	}
 	return raw, nil
+}
+
+// lookedIn says where keys were looked for, where that is known.
+func (r *Keyring) lookedIn() string {
+	if r.from == "" {
+		return ""
+	}
+	return " (keys are looked for in " + r.from + ")"
 }
 
 // KeyID implements Cipher.
@@ -259,6 +276,15 @@ func Unpack(data []byte) (Value, error) {
 	return Value{}, errors.New("what was decrypted is no value of kai")
 }
 
+// CheckText says whether a value is text in UTF-8: no other can be exported, copied
+// or put into a chart.
+func CheckText(v Value) error {
+	if utf8.ValidString(v.Reveal()) {
+		return nil
+	}
+	return errors.New("is no text in UTF-8, and a secret is text\n  hint: keep it in base64 (base64 < FILE), and decode it where it is used; kai run does that for KFILE_NAME_CONTENT")
+}
+
 // isNumber says whether a text is a number of JSON.
 func isNumber(text string) bool {
 	return text != "" && strings.IndexByte("-0123456789", text[0]) >= 0 && json.Valid([]byte(text)) && strings.TrimSpace(text) == text
@@ -285,7 +311,7 @@ func (e *SealedError) Unwrap() error { return e.Err }
 // value of scope secret that is not encrypted is an error when it is read: see
 // Rotate.
 func Encrypted(store Store, c Cipher) Store {
-	e := &encrypted{inner: store, cipher: c}
+	e := &encrypted{inner: store, cipher: c, foreign: map[string][]foreign{}}
 	if h, ok := store.(Historian); ok {
 		return &encryptedHistorian{encrypted: e, history: h}
 	}
@@ -305,6 +331,17 @@ func Raw(store Store) Store {
 type encrypted struct {
 	inner  Store
 	cipher Cipher
+
+	mu sync.Mutex
+	// foreign are what the cipher cannot open of the deployments that were looked at.
+	foreign map[string][]foreign
+}
+
+// foreign is a path that is sealed with a key which the cipher lacks; the key is ""
+// where another cipher has sealed it.
+type foreign struct {
+	path Path
+	key  string
 }
 
 type encryptedHistorian struct {
@@ -423,6 +460,9 @@ func (e *encrypted) Write(ctx context.Context, doc Doc) (string, error) {
 	if doc.Path.Scope != Secret || len(doc.Values) == 0 {
 		return e.inner.Write(ctx, doc)
 	}
+	if err := e.accepts(ctx, doc); err != nil {
+		return "", err
+	}
 	there, err := e.inner.Read(ctx, []Path{doc.Path})
 	if err != nil {
 		return "", err
@@ -447,6 +487,121 @@ func (e *encrypted) Write(ctx context.Context, doc Doc) (string, error) {
 	}
 	doc.Values = values
 	return e.inner.Write(ctx, doc)
+}
+
+// Check implements Checker. What is to be sealed is a text of ASCII by then.
+func (e *encrypted) Check(ctx context.Context, docs []Doc) error {
+	docs = slices.Clone(docs)
+	for i, doc := range docs {
+		if doc.Path.Scope != Secret || len(doc.Values) == 0 {
+			continue
+		}
+		if err := e.accepts(ctx, doc); err != nil {
+			return err
+		}
+		docs[i].Values = make(map[string]Value, len(doc.Values))
+		for name, v := range doc.Values {
+			docs[i].Values[name] = New(sealedForm + base64.RawURLEncoding.EncodeToString(Pack(v)))
+		}
+	}
+	return Check(ctx, e.inner, docs)
+}
+
+// accepts says whether a path can be sealed: what it is to hold is text, and no
+// other path of its deployment is sealed with a key that the cipher lacks. With two
+// keys, of which nobody has both, nobody could read a deployment as a whole.
+func (e *encrypted) accepts(ctx context.Context, doc Doc) error {
+	for _, name := range sortedNames(doc.Values) {
+		if err := CheckText(doc.Values[name]); err != nil {
+			return fmt.Errorf("%s: %s %w", doc.Path, name, err)
+		}
+	}
+	foreign, err := e.foreignIn(ctx, doc.Path.Deployment)
+	if err != nil {
+		return err
+	}
+	for _, id := range foreign {
+		if path := id.path; path != doc.Path {
+			return &LackingError{Deployment: path.Deployment, Key: id.key, From: e.from()}
+		}
+	}
+	return nil
+}
+
+// from says where the cipher's keys are from, "" where that is not known.
+func (e *encrypted) from() string {
+	if r, ok := e.cipher.(*Keyring); ok {
+		return r.from
+	}
+	return ""
+}
+
+// together is how many paths are read at once to look for keys: as many of the
+// largest as a store hands out together.
+const together = 8
+
+// foreignIn gives the paths of a deployment that are sealed with a key which the
+// cipher lacks, sorted. It looks once.
+func (e *encrypted) foreignIn(ctx context.Context, deployment string) ([]foreign, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if known, ok := e.foreign[deployment]; ok {
+		return known, nil
+	}
+	paths, err := e.inner.List(ctx, deployment)
+	if err != nil {
+		return nil, err
+	}
+	paths = slices.DeleteFunc(paths, func(path Path) bool { return path.Scope != Secret })
+	var out []foreign
+	for some := range slices.Chunk(paths, together) {
+		docs, err := e.inner.Read(ctx, some)
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range some {
+			for _, name := range sortedNames(docs[path].Values) {
+				if id, lacking := e.lacks(docs[path].Values[name]); lacking {
+					out = append(out, foreign{path, id})
+					break
+				}
+			}
+		}
+	}
+	e.foreign[deployment] = out
+	return out, nil
+}
+
+// lacks says whether a value is sealed with a key that the cipher does not have, and
+// which one that is.
+func (e *encrypted) lacks(v Value) (id string, lacking bool) {
+	if v.Kind() != Text || !strings.HasPrefix(v.Reveal(), sealedForm) {
+		return "", false
+	}
+	id = e.cipher.KeyID(v.Reveal())
+	ring, known := e.cipher.(interface{ Has(id string) bool })
+	return id, id == "" || known && !ring.Has(id)
+}
+
+// LackingError says that values of a deployment are encrypted with a key that is
+// not given, so that none is encrypted there with another one.
+type LackingError struct {
+	Deployment string
+	Key        string // its id, "" where it is of another kind of cipher
+	From       string // where keys are looked for, "" where that is not known
+}
+
+func (e *LackingError) Error() string {
+	if e.Key == "" {
+		return fmt.Sprintf("the deployment %s has values that are encrypted in another way than with the keys that are given: nobody could read them and what these encrypt\n"+
+			"  hint: set KAI_ENCRYPTOR as it was for them, or copy them to another store: helm kai secrets copy", e.Deployment)
+	}
+	where := ""
+	if e.From != "" {
+		where = " (keys are looked for in " + e.From + ")"
+	}
+	return fmt.Sprintf("the deployment %s has values that are encrypted with the key %s, which is not given%s: nobody could read them and what another key encrypts\n"+
+		"  hint: get the line %s:… from who has written them, and put it into that file, or name one by KAI_ENCRYPTION_KEYS_FILE or KAI_ENCRYPTION_KEYS; helm kai secrets rotate-key changes keys", e.Deployment, e.Key, where, e.Key)
 }
 
 // kept gives the sealed texts of a path that hold what is to be written there.

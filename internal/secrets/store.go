@@ -49,6 +49,22 @@ type Store interface {
 	Close() error
 }
 
+// Checker is a store that knows beforehand what Write would refuse, such as a scope
+// that nothing encrypts there, a name or a size. Each doc is what its path is to
+// hold, whatever its version. Nothing is written.
+type Checker interface {
+	Check(ctx context.Context, docs []Doc) error
+}
+
+// Check asks a store that is a Checker whether it can hold docs. Any other is taken
+// to.
+func Check(ctx context.Context, s Store, docs []Doc) error {
+	if c, ok := s.(Checker); ok && len(docs) > 0 {
+		return c.Check(ctx, docs)
+	}
+	return nil
+}
+
 // Historian is a store that keeps what was there before.
 type Historian interface {
 	// History gives the versions of a path, newest first, without their values.

@@ -14,7 +14,8 @@ import (
 )
 
 // Position is a place in a file. Line and Column count from 1; zero means that
-// it is not known. File is a slash-separated path relative to the workspace.
+// it is not known. File is a slash-separated path relative to the workspace, in
+// which a tree from elsewhere is a folder (TreeName).
 type Position struct {
 	File   string
 	Line   int
@@ -23,13 +24,14 @@ type Position struct {
 
 // String gives FILE:LINE:COLUMN, leaving out what is not known.
 func (p Position) String() string {
+	file := Readable(p.File)
 	switch {
 	case p.Line == 0:
-		return p.File
+		return file
 	case p.Column == 0:
-		return fmt.Sprintf("%s:%d", p.File, p.Line)
+		return fmt.Sprintf("%s:%d", file, p.Line)
 	}
-	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+	return fmt.Sprintf("%s:%d:%d", file, p.Line, p.Column)
 }
 
 // Origin says where a value comes from. Because explains a value that kai

@@ -64,9 +64,18 @@ func tooLarge(name string, max int64) error {
 	return &fs.PathError{Op: "read", Path: name, Err: &TooLargeError{Max: max}}
 }
 
+// ParsedFS is a file system that gives its YAML documents read already.
+type ParsedFS interface {
+	fs.FS
+	ReadYAML(name string) (*Value, Findings)
+}
+
 // ReadYAML reads one YAML document of a file system; name is also the file of
 // its origins.
 func ReadYAML(fsys fs.FS, name string) (*Value, Findings) {
+	if parsed, ok := fsys.(ParsedFS); ok {
+		return parsed.ReadYAML(name)
+	}
 	data, err := ReadFile(fsys, name, MaxFile)
 	if err != nil {
 		return nil, Findings{FileFinding(name, err)}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,9 +11,13 @@ import (
 	"github.com/helm-kai/helm-kai/internal/secrets/vault"
 )
 
-// sealed says whether a text is one that a cipher of kai has made.
-func sealed(text string) bool {
-	return (*secrets.Keyring)(nil).KeyID(text) != "" || (*vault.Transit)(nil).KeyID(text) != ""
+// keyID gives the id of the key by which a cipher of kai has sealed a value, "" for
+// none.
+func keyID(v secrets.Value) string {
+	if v.Kind() != secrets.Text {
+		return ""
+	}
+	return cmp.Or((*secrets.Keyring)(nil).KeyID(v.Reveal()), (*vault.Transit)(nil).KeyID(v.Reveal()))
 }
 
 // guarded is a store in which nothing encrypts scope secret, or not always. It
@@ -77,7 +82,7 @@ func (g *guarded) open(doc secrets.Doc) error {
 	}
 	var names []string
 	for name, v := range doc.Values {
-		if v.Kind() == secrets.Text && sealed(v.Reveal()) {
+		if keyID(v) != "" {
 			names = append(names, name)
 		}
 	}
@@ -93,14 +98,32 @@ func (g *guarded) open(doc secrets.Doc) error {
 
 // Write implements secrets.Store.
 func (g *guarded) Write(ctx context.Context, doc secrets.Doc) (string, error) {
+	if err := g.refuse(doc); err != nil {
+		return "", err
+	}
+	return g.Store.Write(ctx, doc)
+}
+
+// Check implements secrets.Checker.
+func (g *guarded) Check(ctx context.Context, docs []secrets.Doc) error {
+	for _, doc := range docs {
+		if err := g.refuse(doc); err != nil {
+			return err
+		}
+	}
+	return secrets.Check(ctx, g.Store, docs)
+}
+
+// refuse says that a path would stand plain.
+func (g *guarded) refuse(doc secrets.Doc) error {
 	if doc.Path.Scope == secrets.Secret && len(doc.Values) > 0 && !g.plain && !g.Can().Encrypted {
-		return "", &secrets.CannotError{
+		return &secrets.CannotError{
 			Store: g.Can().Name,
 			What:  fmt.Sprintf("hold %s: nothing encrypts it there", doc.Path),
 			Hint:  g.hint,
 		}
 	}
-	return g.Store.Write(ctx, doc)
+	return nil
 }
 
 // History implements secrets.Historian.

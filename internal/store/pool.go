@@ -10,9 +10,11 @@ import (
 	"github.com/helm-kai/helm-kai/internal/secrets/file"
 )
 
-// Pool holds the stores of one run: each is opened at most once, when something
-// is first asked of it, and each path is read at most once. Its zero value is
-// empty. It is safe for concurrent use.
+// Pool holds the stores of one run: each is opened once, when something is first
+// asked of it, and each path is read once, by the first who asks for it; others of the
+// same store wait meanwhile. What could not be opened or read is asked for again by the
+// next one. Stores are told apart by where they are, and not by credentials or
+// deployments. Its zero value is empty. It is safe for concurrent use.
 type Pool struct {
 	mu    sync.Mutex
 	known map[identity]*entry

@@ -17,10 +17,13 @@
 //	ENCRYPTOR                sql       aes, transit or plaintext; by default aes
 //	                                   where there are keys
 //	SQL_URL                  sql       the address, where the workspace gives none;
-//	                                   it may hold user and password
+//	                                   it may hold user and password. Where the
+//	                                   workspace gives one, it is of the same server
 //	SQL_USER                 sql       before the address's
 //	SQL_PASSWORD, _FILE      sql
 //	SQL_CACERT               sql       file of authorities for TLS
+//	SQL_TLS                  sql       verify-full, verify-ca or disable; by default
+//	                                   verify-full, but for servers on this machine
 //	VAULT_ADDR               vault     the address, where the workspace gives none    VAULT_ADDR
 //	VAULT_NAMESPACE          vault     likewise                                       VAULT_NAMESPACE
 //	VAULT_CACERT             vault     file of authorities for TLS                    VAULT_CACERT
@@ -54,7 +57,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -173,16 +175,17 @@ func openFile(_ context.Context, o Options) (secrets.Store, error) {
 	if err != nil {
 		return nil, Setting(err)
 	}
-	// The deployment is not asked about: a file holds one, and answers to any name.
-	s, err := file.NewStore(o.within(o.Path), file.Options{Identities: keys})
-	if err != nil {
-		return nil, Setting(err)
-	}
 	plain, err := o.plaintext()
 	if err != nil {
 		return nil, Setting(err)
 	}
-	return guard(s, plain, "add a recipient, so that it is encrypted: recipients: [age1…] in the file, whose identity age-keygen makes"), nil
+	// The deployment is not asked about: a file holds one, and answers to any name. It
+	// says itself what would stand plain in it, under its lock.
+	s, err := file.NewStore(o.within(o.Path), file.Options{Identities: keys, Bind: o.Deployment, Encrypt: !plain})
+	if err != nil {
+		return nil, Setting(err)
+	}
+	return guard(s, true, ""), nil
 }
 
 // identities gives what opens a file.
@@ -196,7 +199,7 @@ func (o Options) identities() (*file.Identities, error) {
 
 // plaintext says whether scope secret may be written as it is.
 func (o Options) plaintext() (bool, error) {
-	encryptor, err := o.oneOf("ENCRYPTOR", "aes", "transit", "plaintext")
+	encryptor, err := o.Encryptor()
 	return encryptor == "plaintext", err
 }
 
@@ -231,7 +234,7 @@ func (o Options) plain(name string) string {
 func (o Options) oneOf(name string, words ...string) (string, error) {
 	word := o.plain(name)
 	if word != "" && !slices.Contains(words, word) {
-		return "", fmt.Errorf("%s is none of %s", name, strings.Join(words, ", "))
+		return "", fmt.Errorf("KAI_%s is none of %s", name, strings.Join(words, ", "))
 	}
 	return word, nil
 }
@@ -247,25 +250,17 @@ func (o Options) text(name string) (v secrets.Value, from string, err error) {
 	path, in := o.get(name + "_FILE")
 	switch {
 	case given && in:
-		return secrets.Value{}, "", fmt.Errorf("%s and %s_FILE exclude one another", name, name)
+		return secrets.Value{}, "", fmt.Errorf("KAI_%s and KAI_%s_FILE exclude one another", name, name)
 	case !in:
-		return v, name, nil
+		return v, "KAI_" + name, nil
 	}
-	f, err := os.Open(path.Reveal())
+	data, err := secrets.ReadFile(path.Reveal(), maxText)
 	if err != nil {
-		return secrets.Value{}, "", fmt.Errorf("%s_FILE: %w", name, err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxText+1))
-	switch {
-	case err != nil:
-		return secrets.Value{}, "", fmt.Errorf("%s_FILE: %w", name, err)
-	case len(data) > maxText:
-		return secrets.Value{}, "", fmt.Errorf("%s_FILE: %s is larger than %d KiB", name, path.Reveal(), maxText>>10)
+		return secrets.Value{}, "", fmt.Errorf("KAI_%s_FILE: %w", name, err)
 	}
 	text := strings.TrimSpace(string(data))
 	if text == "" {
-		return secrets.Value{}, "", fmt.Errorf("%s_FILE: %s is empty", name, path.Reveal())
+		return secrets.Value{}, "", fmt.Errorf("KAI_%s_FILE: %s is empty", name, path.Reveal())
 	}
 	return secrets.New(text), path.Reveal(), nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -57,10 +59,23 @@ func (o Options) vaultAddress() (string, error) {
 			return "", errors.New("no address of Vault is given\n  hint: set VAULT_ADDR, or name it in the workspace's context: secrets: {provider: vault, address: …}")
 		}
 		return given, nil
+	case given == "" && !secure(o.Address):
+		return "", errors.New("the workspace's address of Vault is no https://, and a token sent there could be read on the way\n  hint: write it as https://; only where the network is trusted set VAULT_ADDR to the same address where kai runs")
 	case given != "" && strings.TrimRight(given, "/") != strings.TrimRight(o.Address, "/"):
 		return "", errors.New("the address of Vault is another in VAULT_ADDR than in the workspace, so the credentials here may be for another server\n  hint: unset VAULT_ADDR where they are for the workspace's, or set it to the same address")
 	}
 	return o.Address, nil
+}
+
+// secure says whether nobody on the way reads what is sent to an address: it is
+// encrypted, or stays on this machine. What is no address is found later.
+func secure(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" {
+		return true
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // vaultAuth gives the way to log in.
@@ -72,7 +87,7 @@ func (o Options) vaultAuth() (vault.Auth, error) {
 	wrapped := false
 	if text := o.plain("VAULT_WRAPPED"); text != "" {
 		if wrapped, err = strconv.ParseBool(text); err != nil {
-			return nil, errors.New("VAULT_WRAPPED is neither true nor false")
+			return nil, errors.New("KAI_VAULT_WRAPPED is neither true nor false")
 		}
 	}
 	mount, role, roleID, jwt := o.plain("VAULT_AUTH_MOUNT"), o.plain("VAULT_ROLE"), o.plain("VAULT_ROLE_ID"), o.plain("VAULT_JWT_FILE")
@@ -123,7 +138,7 @@ func (o Options) credential(name string, wrapped bool) (vault.Credential, error)
 	value, given := o.get(name)
 	path, in := o.get(name + "_FILE")
 	if given && in {
-		return vault.Credential{}, fmt.Errorf("%s and %s_FILE exclude one another", name, name)
+		return vault.Credential{}, fmt.Errorf("KAI_%s and KAI_%s_FILE exclude one another", name, name)
 	}
 	return vault.Credential{Value: value, File: path.Reveal(), Wrapped: wrapped}, nil
 }

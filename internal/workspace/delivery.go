@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +17,8 @@ import (
 func (r storeReader) delivery(s *Secrets) {
 	s.Delivery = r.text("delivery")
 	s.Exec = r.words(r.from.Get("exec"), r.here+".exec", "write programs as references name them: [op, pass]")
+	s.Files = r.words(r.from.Get("files"), r.here+".files", "write folders: [/run/secrets]")
+	s.Vaults = r.vaults()
 	if s.Delivery != "" && !slices.Contains(deliveries, s.Delivery) {
 		r.findings.Add("unsupported", r.from.Get("delivery").Origin, r.here+".delivery", source.Nearest(s.Delivery, deliveries), "there is no delivery %q", s.Delivery)
 		return
@@ -33,14 +36,26 @@ func (r storeReader) delivery(s *Secrets) {
 		s.ExternalSecrets = r.externalSecrets()
 	case DeliverRuntime:
 		r.reachable(s, "a pod reaches", "vault", "kubernetes", "sql")
-		if s.Provider == "sql" && r.from.Get("url").IsNull() {
+		s.Runtime = r.runtime()
+		named := s.Runtime.Env
+		if s.Provider == "sql" && r.from.Get("url").IsNull() && named.Get("KAI_SQL_URL") == nil && named.Get("KAI_SQL_HOST") == nil {
 			r.findings.Add("required", r.from.Origin, r.here+".url", "name a database on a server, or use delivery: chart", "a pod does not reach a file of SQLite on this machine")
 		}
-		s.Runtime = r.runtime()
-		if named := s.Runtime.Env; s.Provider == "vault" && r.from.Get("address").IsNull() && named.Get("KAI_VAULT_ADDR") == nil && named.Get("VAULT_ADDR") == nil {
+		if s.Provider == "vault" && r.from.Get("address").IsNull() && named.Get("KAI_VAULT_ADDR") == nil && named.Get("VAULT_ADDR") == nil {
 			r.findings.Add("required", r.from.Origin, r.here+".address", "write address: https://vault.example.com:8200, as pods reach it", "a pod does not know the VAULT_ADDR of this machine")
 		}
 	}
+}
+
+// vaults reads the addresses that references may name.
+func (r storeReader) vaults() []string {
+	out := r.words(r.from.Get("vaults"), r.here+".vaults", "write addresses: [https://vault.example.com:8200]")
+	for i, address := range out {
+		if u, err := url.Parse(address); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" {
+			r.findings.Add("value", r.from.Get("vaults").ItemsOrNone()[i].Origin, descriptor.Index(r.here+".vaults", i), "write https://vault.example.com:8200", "this is no address of a Vault")
+		}
+	}
+	return out
 }
 
 // reachable says where a delivery cannot be with the store.
@@ -109,6 +124,8 @@ func (r storeReader) runtime() Runtime {
 		switch {
 		case !descriptor.EnvName(f.Key):
 			in.findings.Add("env-name", f.Origin, in.here+".env."+f.Key, "", "%q cannot be the name of a variable", f.Key)
+		case f.Value.IsScalar() && isCredential(f.Key, f.Value.Text):
+			in.findings.Add("plain-secret", f.Value.OriginOrNone(), in.here+".env."+f.Key, "write {valueFrom: {secretKeyRef: {name: …, key: …}}}, of a Secret in the cluster; or log in by KAI_VAULT_AUTH: kubernetes, which needs no secret", "%s is a credential, and would stand as text in the chart and in the repository", f.Key)
 		case !f.Value.IsScalar() && f.Value.Get("valueFrom") == nil:
 			in.findings.Add("wrong-type", f.Value.OriginOrNone(), in.here+".env."+f.Key, "write text, or {valueFrom: {secretKeyRef: {name: …, key: …}}}", "a variable cannot be %s", f.Value.Kind)
 		}
@@ -127,6 +144,25 @@ func (r storeReader) runtime() Runtime {
 		}
 	}
 	return out
+}
+
+// credentials are the variables of kai-run that hold what nobody else may know.
+var credentials = []string{
+	"KAI_VAULT_TOKEN", "KAI_VAULT_SECRET_ID", "KAI_SQL_PASSWORD", "KAI_AGE_KEY", "KAI_ENCRYPTION_KEYS", "KAI_OFFLINE_KEY",
+	"VAULT_TOKEN", "KAIGARA_VAULT_TOKEN", "KAIGARA_DATABASE_PASS", "KAIGARA_ENCRYPTOR_AES_KEY",
+}
+
+// isCredential says whether a variable with a text holds what nobody else may know.
+func isCredential(name, text string) bool {
+	if name == "KAI_SQL_URL" {
+		u, err := url.Parse(text)
+		if err != nil {
+			return true // and it may be one because of the password
+		}
+		_, has := u.User.Password()
+		return has
+	}
+	return text != "" && slices.Contains(credentials, name)
 }
 
 // block gives a map among the fields, whose keys are known.
@@ -181,5 +217,7 @@ func deliverySchema() object {
 		"externalSecrets": external,
 		"runtime":         runtime,
 		"exec":            object{"type": "array", "items": object{"type": "string"}, "description": "programs that references ref+exec may run"},
+		"files":           object{"type": "array", "items": object{"type": "string"}, "description": "folders, beside the workspace's own, that references ref+file may read"},
+		"vaults":          object{"type": "array", "items": object{"type": "string"}, "description": "addresses that references ref+vault may name beside the context's Vault, or send a token to that they name"},
 	}
 }

@@ -35,6 +35,11 @@ func TestRuntime(t *testing.T) {
 	}
 	// One on a server, and the cluster's own, need no address of Vault; one may be
 	// known in the cluster alone.
+	for _, env := range []string{"KAI_SQL_URL: 'postgres://u@db.example.com/kai'", "KAI_SQL_HOST: db.example.com"} {
+		if _, findings := opened(t, "provider: sql", runnerImage+", env: {"+env+"}}"); findings.Err() != nil {
+			t.Errorf("%s: %v", env, findings)
+		}
+	}
 	for _, store := range []string{"provider: sql, url: postgres://u@db.example.com/kai", "provider: kubernetes"} {
 		if _, findings := opened(t, store, runnerImage+"}"); findings.Err() != nil {
 			t.Errorf("%s: %v", store, findings)
@@ -61,6 +66,10 @@ func TestMistakesInRuntime(t *testing.T) {
 		"no variable":   {vaultStore, runnerImage + ", env: {1A: x}}", here + `runtime.env.1A: "1A" cannot be the name of a variable`},
 		"a list":        {vaultStore, runnerImage + ", env: {A: [x]}}", here + "runtime.env.A: a variable cannot be a list"},
 		"a secret":      {vaultStore, runnerImage + ", env: {A: {secret: x}}}", here + "runtime.env.A: a variable cannot be a map"},
+		"a token":       {vaultStore, runnerImage + ", env: {KAI_VAULT_TOKEN: canary}}", here + "runtime.env.KAI_VAULT_TOKEN: KAI_VAULT_TOKEN is a credential, and would stand as text in the chart and in the repository\n  hint: write {valueFrom: {secretKeyRef: {name: …, key: …}}}"},
+		"Vault's own":   {vaultStore, runnerImage + ", env: {VAULT_TOKEN: canary}}", here + "runtime.env.VAULT_TOKEN: VAULT_TOKEN is a credential"},
+		"a password":    {vaultStore, runnerImage + ", env: {KAI_SQL_PASSWORD: 12345}}", here + "runtime.env.KAI_SQL_PASSWORD: KAI_SQL_PASSWORD is a credential"},
+		"in an address": {vaultStore, runnerImage + ", env: {KAI_SQL_URL: 'postgres://kai:canary@db.example.com/kai'}}", here + "runtime.env.KAI_SQL_URL: KAI_SQL_URL is a credential"},
 		"no yes":        {vaultStore, runnerImage + ", watch: sometimes}", here + "runtime.watch: expected true or false, got"},
 		"no range":      {vaultStore, runnerImage + ", cidrs: [10.0.0.0/8, example.com]}", here + `runtime.cidrs[1]: "example.com" is no range of addresses`},
 		"no list":       {vaultStore, runnerImage + ", cidrs: 10.0.0.0/8}", here + "runtime.cidrs"},
@@ -69,7 +78,7 @@ func TestMistakesInRuntime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, findings := opened(t, test.store, test.runtime)
-			if err := findings.Err(); err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "kai-workspace.yaml:6:") {
+			if err := findings.Err(); err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "kai-workspace.yaml:6:") || strings.Contains(err.Error(), "canary") {
 				t.Errorf("got %v", findings)
 			}
 		})

@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/helm-kai/helm-kai/internal/descriptor"
+	"github.com/helm-kai/helm-kai/internal/lock"
 	"github.com/helm-kai/helm-kai/internal/source"
 )
 
@@ -15,6 +16,7 @@ var SchemaKinds = map[string]func(w *Workspace) (map[string]any, error){
 	"workspace":  (*Workspace).workspaceSchema,
 	"flavor":     (*Workspace).flavorSchema,
 	"friend":     (*Workspace).friendSchema,
+	"lock":       (*Workspace).lockSchema,
 }
 
 // Schema gives the JSON Schema (2020-12) of a file format.
@@ -151,8 +153,8 @@ func (w *Workspace) workspaceSchema() (map[string]any, error) {
 	properties := object{
 		"name":      text("name of the workspace"),
 		"services":  textList("folders with a kai.yaml, as patterns"),
-		"flavors":   textList("folders of flavors"),
-		"friends":   textList("folders of friends"),
+		"flavors":   textList("folders of flavors: paths, or sources such as git+https://HOST/REPO.git//DIR?ref=REF"),
+		"friends":   textList("folders of friends: paths, or sources such as git+https://HOST/REPO.git//DIR?ref=REF"),
 		"defaults":  ref,
 		"version":   text("version of charts whose descriptor gives none"),
 		"variables": variables,
@@ -171,7 +173,7 @@ func (w *Workspace) flavorSchema() (map[string]any, error) {
 		"version":     text("version of the flavor"),
 		"description": text("what the flavor is for"),
 		"abstract":    object{"type": "boolean", "description": "only there to be extended"},
-		"extends":     text("flavor that this one starts from"),
+		"extends":     text("flavor that this one starts from: a name, a path or a source"),
 		"types":       object{"description": "types, or files of types", "anyOf": []any{object{"type": "object"}, stringList}},
 		"context":     object{"description": "fields that a context may set, or the name of a type that has them", "anyOf": []any{object{"type": "object"}, object{"type": "string"}}},
 		"defaults":    fields,
@@ -187,6 +189,9 @@ func (w *Workspace) friendSchema() (map[string]any, error) {
 			object{"type": "null"},
 			closed(object{"flavor": text("a flavor")}, "flavor"),
 			closed(object{"path": text("a chart's folder, relative to this file")}, "path"),
+			closed(object{"repository": text("a chart repository: https://… or oci://…"), "name": text("a chart of it"), "version": chartVersion}, "repository", "name"),
+			closed(object{"oci": text("a chart in a registry: oci://HOST/REPO, or with a tag or digest"), "version": chartVersion}, "oci"),
+			closed(object{"git": text("a chart in a git repository: git+https://HOST/REPO.git//DIR?ref=REF")}, "git"),
 		}},
 		"values":      anyMap("for a flavor: fields of a context; for a chart: its values"),
 		"config":      anyMap("values for consumers"),
@@ -204,6 +209,27 @@ func (w *Workspace) friendSchema() (map[string]any, error) {
 	properties["description"] = text("what the friend is")
 	properties["contexts"] = object{"type": "array", "items": namedContext(closed(context)), "description": "what changes from context to context"}
 	return file("a friend: a service that others depend on", closed(properties), nil), nil
+}
+
+var chartVersion = text("a version, or a range such as ^1.2; without it the newest")
+
+func (w *Workspace) lockSchema() (map[string]any, error) {
+	kinds := []any{}
+	for _, kind := range lock.Kinds() {
+		kinds = append(kinds, kind)
+	}
+	pin := closed(object{
+		"kind":     object{"enum": kinds, "description": "what is pinned; flavors and friends are folders of them elsewhere"},
+		"name":     text("its name"),
+		"source":   text("library, a path in the workspace, or where it stands elsewhere"),
+		"resolved": text("what the source stood for: a commit, a digest, VERSION@DIGEST; for the library the version of kai"),
+		"digest":   object{"type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "description": "of the files"},
+	}, "kind", "name", "source")
+	schema := file("kai.lock: what the workspace's flavors, friends and charts are pinned to", closed(object{
+		"pins": object{"type": "array", "items": pin, "description": "sorted by kind, name and source"},
+	}), nil)
+	schema["required"] = []any{"apiVersion"}
+	return schema, nil
 }
 
 func anyMap(description string) object {

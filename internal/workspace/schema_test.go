@@ -14,6 +14,7 @@ import (
 	"github.com/helm-kai/helm-kai/flavors"
 	"github.com/helm-kai/helm-kai/friends"
 	"github.com/helm-kai/helm-kai/internal/descriptor"
+	"github.com/helm-kai/helm-kai/internal/lock"
 	"github.com/helm-kai/helm-kai/internal/source"
 	"github.com/helm-kai/helm-kai/internal/workspace"
 )
@@ -96,6 +97,14 @@ func TestSchemasAcceptExamples(t *testing.T) {
 	check(os.DirFS("../../testdata"), ".")
 	check(flavors.FS, ".")
 	check(friends.FS, ".")
+	checked["lock"]++ // an example would go stale with the library
+	pins := (&lock.File{Entries: []lock.Entry{
+		{Kind: lock.Flavor, Name: "own", Source: "flavors/own"},
+		{Kind: lock.Friend, Name: "redis", Source: lock.Library, Resolved: "0.4.0", Digest: "sha256:" + strings.Repeat("a", 64)},
+	}}).Bytes()
+	if err := validate(t, schemas["lock"], lock.FileName, pins); err != nil {
+		t.Errorf("%s: %v", lock.FileName, err)
+	}
 	for kind := range workspace.SchemaKinds {
 		if checked[kind] == 0 {
 			t.Errorf("no example of a %s was checked", kind)

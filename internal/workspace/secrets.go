@@ -27,7 +27,12 @@ type Secrets struct {
 	Runtime         Runtime
 	// Exec are the programs that references ref+exec may run, by the first word
 	// that they write.
-	Exec   []string
+	Exec []string
+	// Files are folders beside the workspace's own that references ref+file may read.
+	Files []string
+	// Vaults are addresses that references ref+vault may name, or send a token to that
+	// they name.
+	Vaults []string
 	Origin source.Origin
 }
 
@@ -68,7 +73,7 @@ var stores = []storeFields{
 }
 
 // anyStore are the fields that do not depend on the kind of store.
-var anyStore = []string{"provider", "deployment", "delivery", "externalSecrets", "runtime", "exec"}
+var anyStore = []string{"provider", "deployment", "delivery", "externalSecrets", "runtime", "exec", "files", "vaults"}
 
 // Providers gives the kinds of stores that secrets are kept in.
 func Providers() []string {

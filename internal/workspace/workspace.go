@@ -1,5 +1,6 @@
 // Package workspace finds services, contexts, flavors and friends in a tree of
-// files, which may be a folder or a git revision. No path leaves the tree.
+// files, which may be a folder or a git revision. No path leaves the tree. What
+// stands elsewhere is given by Sources.
 package workspace
 
 import (
@@ -14,6 +15,8 @@ import (
 	"github.com/helm-kai/helm-kai/flavors"
 	"github.com/helm-kai/helm-kai/friends"
 	"github.com/helm-kai/helm-kai/internal/descriptor"
+	"github.com/helm-kai/helm-kai/internal/lock"
+	"github.com/helm-kai/helm-kai/internal/remote"
 	"github.com/helm-kai/helm-kai/internal/source"
 	"github.com/helm-kai/helm-kai/schemas"
 )
@@ -27,8 +30,8 @@ const DefaultVersion = "0.1.0"
 // Workspace is a set of services that are installed together, or one service
 // alone.
 type Workspace struct {
-	Name     string // "" for one service alone
-	FS       fs.FS
+	Name     string                // "" for one service alone
+	FS       fs.FS                 // its files, and those from elsewhere that it uses
 	Services []*descriptor.Service // sorted by name
 	Types    *descriptor.Types     // the built-in ones
 	Values   *descriptor.Types     // the shapes of what stands in a chart's values
@@ -38,8 +41,12 @@ type Workspace struct {
 
 	root       *source.Value
 	contexts   *descriptor.Contexts
-	flavorDirs []string
-	friendDirs []string
+	flavorDirs []folder
+	friendDirs []folder
+	sources    Sources
+	forest     *forest
+
+	through func(fs.FS) fs.FS // in whose form the library is read, or nil
 
 	mu      sync.Mutex
 	flavors map[string]*loadedFlavor
@@ -68,13 +75,39 @@ var contextKeys = []string{
 	"gateway", "ingress", "istio", "monitoring", "dependencies", "confirm",
 }
 
-// Open reads the workspace at the root of a tree: kai-workspace.yaml, or else
-// the one service whose kai.yaml stands there.
-func Open(fsys fs.FS) (*Workspace, source.Findings) {
+// Open reads the workspace at the root of a tree, as OpenWith does; nothing from
+// elsewhere can be had.
+func Open(fsys fs.FS) (*Workspace, source.Findings) { return OpenWith(fsys, nothing{}) }
+
+// OpenWith reads the workspace at the root of a tree: kai-workspace.yaml, or else
+// the one service whose kai.yaml stands there. sources gives what stands
+// elsewhere, when it is asked for.
+func OpenWith(fsys fs.FS, sources Sources) (*Workspace, source.Findings) {
 	w, findings := empty(fsys)
 	if w == nil {
 		return nil, findings
 	}
+	w.sources = sources
+	return w.open()
+}
+
+// Again opens the workspace in another form: form gives that of its files, which
+// are those of w, trees from elsewhere included, and that of the library. With
+// the same flavors, those that w has read are taken.
+func (w *Workspace) Again(form func(fs.FS) fs.FS, sameFlavors bool) (*Workspace, source.Findings) {
+	again := bare(w.forest.own)
+	again.forest, again.FS, again.sources, again.through = w.forest, form(w.forest), w.sources, form
+	again.Types, again.Values = w.Types, w.Values
+	if sameFlavors {
+		w.mu.Lock()
+		maps.Copy(again.flavors, w.flavors)
+		w.mu.Unlock()
+	}
+	return again.open()
+}
+
+func (w *Workspace) open() (*Workspace, source.Findings) {
+	fsys := w.FS
 	switch _, err := fs.Stat(fsys, FileName); {
 	case err == nil:
 		return w.read()
@@ -117,24 +150,13 @@ func (w *Workspace) read() (*Workspace, source.Findings) {
 	if d := root.Get("defaults"); !d.IsNull() && d.Kind != source.Map {
 		findings.Add("wrong-type", d.Origin, "defaults", "write fields of a context", "expected a map, got %s", d.Kind)
 	}
-	w.flavorDirs = w.paths("flavors", &findings)
-	w.friendDirs = w.paths("friends", &findings)
+	w.flavorDirs = w.folders("flavors", &findings)
+	w.friendDirs = w.folders("friends", &findings)
 	if v := root.Get("version"); v != nil && !descriptor.IsVersion(v.Str()) {
 		findings.Add("version", v.Origin, "version", "write MAJOR.MINOR.PATCH, such as 0.4.0", "%q is no semantic version", v.Str())
 	}
 	w.readServices(&findings)
 	return w, findings
-}
-
-// paths reads a list of paths relative to the workspace's root.
-func (w *Workspace) paths(key string, fs *source.Findings) []string {
-	var out []string
-	for i, item := range descriptor.ListOf(w.root.Get(key), key, fs) {
-		if p, ok := inside(item, descriptor.Index(key, i), fs); ok {
-			out = append(out, p)
-		}
-	}
-	return out
 }
 
 // inside gives a path relative to the root, and says where one leads out.
@@ -229,11 +251,14 @@ func (w *Workspace) Version() string {
 func (w *Workspace) Defaults() *source.Value { return w.root.Get("defaults") }
 
 // Flavor finds a flavor by the name that a file gives it: a path that begins
-// with ./ or ../, relative to that file, or a name of the workspace's folders or
-// the built-in library.
+// with ./ or ../, relative to that file, a source elsewhere, or a name of the
+// workspace's folders or the built-in library.
 func (w *Workspace) Flavor(name *source.Value) (*descriptor.Flavor, source.Findings) {
 	fsys, dir, findings := w.findFlavor(name)
 	if findings != nil {
+		return nil, findings
+	}
+	if findings := w.useFlavor(fsys, dir, name); findings != nil {
 		return nil, findings
 	}
 	key := w.flavorKey(fsys, dir)
@@ -249,7 +274,7 @@ func (w *Workspace) Flavor(name *source.Value) (*descriptor.Flavor, source.Findi
 		return nil, slices.Clone(entry.cycle)
 	}
 	entry.once.Do(func() {
-		entry.value, entry.findings = descriptor.ReadFlavor(fsys, dir, fsys == fs.FS(flavors.FS), w.Types, func(parent *source.Value) (*descriptor.Flavor, source.Findings) {
+		entry.value, entry.findings = descriptor.ReadFlavor(w.form(fsys), dir, fsys == fs.FS(flavors.FS), w.Types, func(parent *source.Value) (*descriptor.Flavor, source.Findings) {
 			value, findings := w.Flavor(parent)
 			for i := range findings {
 				if findings[i].Origin == parent.Origin {
@@ -265,6 +290,17 @@ func (w *Workspace) Flavor(name *source.Value) (*descriptor.Flavor, source.Findi
 	return entry.value, nil
 }
 
+// useFlavor tells the sources that a flavor is used.
+func (w *Workspace) useFlavor(fsys fs.FS, dir string, name *source.Value) source.Findings {
+	switch {
+	case fsys == fs.FS(flavors.FS):
+		return w.library(lock.Flavor, dir, name.Origin, "flavor")
+	case isPath(name.Str()):
+		return w.own(lock.Flavor, dir, dir, name.Origin, "flavor")
+	}
+	return w.own(lock.Flavor, name.Str(), dir, name.Origin, "flavor")
+}
+
 func (w *Workspace) flavorKey(fsys fs.FS, dir string) string {
 	if fsys == fs.FS(flavors.FS) {
 		return "built-in " + dir
@@ -272,13 +308,17 @@ func (w *Workspace) flavorKey(fsys fs.FS, dir string) string {
 	return dir
 }
 
+// maxLineage bounds how many flavors extend one another: servers can make up
+// ever new ones.
+const maxLineage = 32
+
 // flavorCycle says where what a flavor extends leads back to a flavor that it
-// has passed.
+// has passed, or nowhere.
 func (w *Workspace) flavorCycle(fsys fs.FS, dir string) source.Findings {
 	passed := map[string]bool{}
 	for {
 		passed[w.flavorKey(fsys, dir)] = true
-		root, _ := source.ReadYAML(fsys, path.Join(dir, descriptor.FlavorFile))
+		root, _ := source.ReadYAML(w.form(fsys), path.Join(dir, descriptor.FlavorFile))
 		parent := root.Get("extends")
 		if !parent.IsScalar() {
 			return nil
@@ -287,6 +327,10 @@ func (w *Workspace) flavorCycle(fsys fs.FS, dir string) source.Findings {
 		if fsys, dir, findings = w.findFlavor(parent); findings != nil {
 			return nil // reading the flavor says so
 		}
+		if len(passed) >= maxLineage {
+			findings.Add("limit", parent.Origin, "extends", "", "more flavors extend one another than the bound of %d", maxLineage)
+			return findings
+		}
 		if passed[w.flavorKey(fsys, dir)] {
 			findings.Add("cycle", parent.Origin, "extends", "name another flavor", "the flavor %q extends itself", parent.Str())
 			return findings
@@ -294,36 +338,52 @@ func (w *Workspace) flavorCycle(fsys fs.FS, dir string) source.Findings {
 	}
 }
 
+func isPath(text string) bool {
+	return strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../") || strings.HasPrefix(text, "/")
+}
+
 func (w *Workspace) findFlavor(name *source.Value) (fs.FS, string, source.Findings) {
-	var findings source.Findings
 	text := name.Str()
 	switch {
-	case strings.HasPrefix(text, "./"), strings.HasPrefix(text, "../"), strings.HasPrefix(text, "/"):
-		dir := path.Join(path.Dir(name.Origin.File), text)
-		if strings.HasPrefix(text, "/") || !fs.ValidPath(dir) {
-			findings.Add("file", name.Origin, "flavor", "paths are relative to the file that names them, and stay in the workspace", "the path %q leads out of the workspace", text)
+	case isPath(text):
+		dir, ok, findings := besides(name, "flavor")
+		if !ok {
 			return nil, "", findings
 		}
-		if !exists(w.FS, path.Join(dir, descriptor.FlavorFile)) {
-			findings.Add("unknown-flavor", name.Origin, "flavor", "a flavor is a folder with a "+descriptor.FlavorFile, "there is no flavor at %q", text)
+		return w.flavorAt(dir, name)
+	case remote.IsRemote(text):
+		dir, findings := w.elsewhere(lock.Flavor, name, "flavor")
+		if findings != nil {
 			return nil, "", findings
 		}
-		return w.FS, dir, nil
-	case strings.Contains(text, "://"), strings.HasPrefix(text, "git@"):
-		findings.Add("unsupported", name.Origin, "flavor", "copy the flavor into the workspace and name it by path", "this version of kai does not fetch flavors, as from %q", text)
-		return nil, "", findings
+		return w.flavorAt(dir, name)
 	}
-	for _, dir := range w.flavorDirs {
-		dir = path.Join(dir, text)
-		if fs.ValidPath(dir) && exists(w.FS, path.Join(dir, descriptor.FlavorFile)) {
-			return w.FS, dir, nil
+	for _, f := range w.flavorDirs {
+		dir, findings := w.at(f, lock.Flavors)
+		if findings != nil {
+			return nil, "", findings
+		}
+		own := path.Join(dir, text)
+		if fs.ValidPath(own) && source.TreeOf(own) == source.TreeOf(dir) && exists(w.FS, path.Join(own, descriptor.FlavorFile)) {
+			return w.FS, own, nil
 		}
 	}
 	if fs.ValidPath(text) && exists(flavors.FS, path.Join(text, descriptor.FlavorFile)) {
 		return flavors.FS, text, nil
 	}
+	var findings source.Findings
 	findings.Add("unknown-flavor", name.Origin, "flavor", source.Nearest(text, w.usable()), "there is no flavor %q", text)
 	return nil, "", findings
+}
+
+// flavorAt gives the flavor in a folder that is named as such.
+func (w *Workspace) flavorAt(dir string, name *source.Value) (fs.FS, string, source.Findings) {
+	if !exists(w.FS, path.Join(dir, descriptor.FlavorFile)) {
+		var findings source.Findings
+		findings.Add("unknown-flavor", name.Origin, "flavor", "a flavor is a folder with a "+descriptor.FlavorFile, "there is no flavor at %q", name.Str())
+		return nil, "", findings
+	}
+	return w.FS, dir, nil
 }
 
 // exists says whether there is a file of a name. One that cannot be reached, as
@@ -333,11 +393,14 @@ func exists(fsys fs.FS, name string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// FlavorNames gives the names of the workspace's and the built-in flavors.
+// FlavorNames gives the names of the workspace's and the built-in flavors. A
+// folder elsewhere that cannot be had has none; Unreachable says why.
 func (w *Workspace) FlavorNames() []string {
 	names := map[string]bool{}
-	for _, dir := range w.flavorDirs {
-		collect(w.FS, dir, names)
+	for _, f := range w.flavorDirs {
+		if dir, findings := w.at(f, lock.Flavors); findings == nil {
+			collect(w.FS, dir, names)
+		}
 	}
 	collect(flavors.FS, ".", names)
 	return slices.Sorted(maps.Keys(names))
@@ -353,7 +416,7 @@ func (w *Workspace) usable() []string {
 		if findings != nil {
 			continue
 		}
-		if root, _ := source.ReadYAML(fsys, path.Join(dir, descriptor.FlavorFile)); !root.Get("abstract").True() {
+		if root, _ := source.ReadYAML(w.form(fsys), path.Join(dir, descriptor.FlavorFile)); !root.Get("abstract").True() {
 			names = append(names, name)
 		}
 	}
@@ -379,8 +442,12 @@ func (w *Workspace) Friend(name *source.Value, library bool) (*descriptor.Friend
 	text := name.Str()
 	fsys, file := fs.FS(friends.FS), text+".yaml"
 	if !library {
-		for _, dir := range w.friendDirs {
-			if own := path.Join(dir, text+".yaml"); fs.ValidPath(own) && exists(w.FS, own) {
+		for _, f := range w.friendDirs {
+			dir, findings := w.at(f, lock.Friends)
+			if findings != nil {
+				return nil, findings
+			}
+			if own := path.Join(dir, text+".yaml"); fs.ValidPath(own) && source.TreeOf(own) == source.TreeOf(dir) && exists(w.FS, own) {
 				fsys, file = w.FS, own
 				break
 			}
@@ -395,9 +462,15 @@ func (w *Workspace) Friend(name *source.Value, library bool) (*descriptor.Friend
 		}
 		return nil, findings
 	}
-	key := file
+	key, used := file, source.Findings(nil)
 	if fsys == fs.FS(friends.FS) {
 		key = "built-in " + file
+		used = w.library(lock.Friend, text, name.Origin, "friends."+text)
+	} else {
+		used = w.own(lock.Friend, text, file, name.Origin, "friends."+text)
+	}
+	if used != nil {
+		return nil, used
 	}
 	w.mu.Lock()
 	entry := w.friends[key]
@@ -407,7 +480,10 @@ func (w *Workspace) Friend(name *source.Value, library bool) (*descriptor.Friend
 	}
 	w.mu.Unlock()
 	entry.once.Do(func() {
-		entry.value, entry.findings = descriptor.ReadFriend(fsys, file)
+		entry.value, entry.findings = descriptor.ReadFriend(w.form(fsys), file)
+		if entry.value != nil {
+			entry.value.FS = fsys
+		}
 		if entry.value != nil && entry.value.Name != text {
 			entry.findings.Add("name", source.Origin{Position: source.Position{File: file}}, "name", "rename the file or the friend", "the file of the friend %q is called %s", entry.value.Name, path.Base(file))
 		}
@@ -421,11 +497,27 @@ func (w *Workspace) Friend(name *source.Value, library bool) (*descriptor.Friend
 // FriendNames gives the names of the workspace's and the built-in friends.
 func (w *Workspace) FriendNames() []string {
 	names := friendNames(friends.FS, ".")
-	for _, dir := range w.friendDirs {
-		names = append(names, friendNames(w.FS, dir)...)
+	for _, f := range w.friendDirs {
+		if dir, findings := w.at(f, lock.Friends); findings == nil {
+			names = append(names, friendNames(w.FS, dir)...)
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// Unreachable says which folders of flavors and friends cannot be had.
+func (w *Workspace) Unreachable() source.Findings {
+	var findings source.Findings
+	for _, f := range w.flavorDirs {
+		_, more := w.at(f, lock.Flavors)
+		findings = append(findings, more...)
+	}
+	for _, f := range w.friendDirs {
+		_, more := w.at(f, lock.Friends)
+		findings = append(findings, more...)
+	}
+	return findings
 }
 
 // friendNames gives the names of the friends in a folder, sorted.
@@ -451,7 +543,7 @@ func Library() (*Workspace, error) {
 
 // empty gives a workspace that knows the built-in types alone.
 func empty(fsys fs.FS) (*Workspace, source.Findings) {
-	w := &Workspace{FS: fsys, flavors: map[string]*loadedFlavor{}, friends: map[string]*loaded[*descriptor.Friend]{}}
+	w := bare(fsys)
 	var findings source.Findings
 	if w.Types, findings = builtIn("types.yaml"); findings != nil {
 		return nil, findings
@@ -459,8 +551,22 @@ func empty(fsys fs.FS) (*Workspace, source.Findings) {
 	if w.Values, findings = builtIn("values.yaml"); findings != nil {
 		return nil, findings
 	}
-	w.contexts = descriptor.ReadContexts(nil, "", &findings)
 	return w, nil
+}
+
+func bare(fsys fs.FS) *Workspace {
+	grown := &forest{own: fsys, trees: map[string]lock.Tree{}}
+	w := &Workspace{FS: grown, forest: grown, sources: nothing{}, flavors: map[string]*loadedFlavor{}, friends: map[string]*loaded[*descriptor.Friend]{}}
+	w.contexts = descriptor.ReadContexts(nil, "", &source.Findings{})
+	return w
+}
+
+// form gives a tree in the form in which it is to be read.
+func (w *Workspace) form(fsys fs.FS) fs.FS {
+	if w.through == nil || fsys == w.FS {
+		return fsys
+	}
+	return w.through(fsys)
 }
 
 // emptyFS is a tree without files.

@@ -21,6 +21,9 @@ import (
 // sealedPrefix stands before the base64 of a ciphertext.
 const sealedPrefix = "age:"
 
+// ageHeader begins every file of age of the version that there is.
+const ageHeader = "age-encryption.org/v1"
+
 // format is the first word of what is encrypted.
 const format = "kai/v1"
 
@@ -136,8 +139,8 @@ func parseRecipients(list *source.Value, findings *source.Findings) []recipient 
 	return out
 }
 
-// seal encrypts a value for its place.
-func seal(at place, v secrets.Value, to []recipient) (secrets.Value, error) {
+// seal encrypts a value for its place in a deployment.
+func seal(deployment string, at place, v secrets.Value, to []recipient) (secrets.Value, error) {
 	keys := make([]age.Recipient, len(to))
 	for i, r := range to {
 		keys[i] = r.key
@@ -147,7 +150,7 @@ func seal(at place, v secrets.Value, to []recipient) (secrets.Value, error) {
 	if err != nil {
 		return secrets.Value{}, err
 	}
-	head, err := json.Marshal([]string{format, at.app, at.scope, at.name})
+	head, err := json.Marshal([]string{format, deployment, at.app, at.scope, at.name})
 	if err != nil {
 		return secrets.Value{}, err
 	}
@@ -166,16 +169,27 @@ var (
 	errDamaged       = errors.New("is encrypted, and was damaged")
 )
 
-// open gives what a value of a file holds.
-func (v value) open(at place, keys identities) (secrets.Value, source.Findings) {
+// open gives what a value of a file holds, if it belongs to a deployment; "" is any.
+func (v value) open(deployment string, at place, keys identities) (secrets.Value, source.Findings) {
+	opened, bound, findings := v.openBound(at, keys)
+	if len(findings) == 0 && bound != "" && deployment != "" && bound != deployment {
+		findings.Add("sealed", v.at, v.path, "where the two are one, name it in the context: secrets: {deployment: "+bound+"}; else set the value anew",
+			"is encrypted for the deployment %s, and is asked for by %s", bound, deployment)
+		return secrets.Value{}, findings
+	}
+	return opened, findings
+}
+
+// openBound gives what a value of a file holds, and the deployment that it is bound
+// to, "" where it is to none.
+func (v value) openBound(at place, keys identities) (opened secrets.Value, deployment string, findings source.Findings) {
 	if !v.sealed {
-		return v.Value, nil
+		return v.Value, "", nil
 	}
-	opened, err := unseal(at, v.Reveal(), keys)
+	opened, deployment, err := unseal(at, v.Reveal(), keys)
 	if err == nil {
-		return opened, nil
+		return opened, deployment, nil
 	}
-	var findings source.Findings
 	hint := ""
 	switch err {
 	case errNoIdentity:
@@ -186,41 +200,46 @@ func (v value) open(at place, keys identities) (secrets.Value, source.Findings) 
 		hint = "take the value from an earlier revision of the file, or set it anew"
 	}
 	findings.Add("sealed", v.at, v.path, hint, "%s", err)
-	return secrets.Value{}, findings
+	return secrets.Value{}, "", findings
 }
 
-func unseal(at place, text string, keys identities) (secrets.Value, error) {
+func unseal(at place, text string, keys identities) (v secrets.Value, deployment string, err error) {
 	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.TrimPrefix(text, sealedPrefix), "="))
 	if err != nil {
-		return secrets.Value{}, errDamaged
+		return v, "", errDamaged
+	}
+	if !bytes.HasPrefix(raw, []byte(ageHeader)) {
+		return v, "", errDamaged
 	}
 	private := keys()
 	if len(private) == 0 {
-		return secrets.Value{}, errNoIdentity
+		return v, "", errNoIdentity
 	}
 	r, err := age.Decrypt(bytes.NewReader(raw), private...)
 	var none *age.NoIdentityMatchError
 	if errors.As(err, &none) {
-		return secrets.Value{}, errOtherIdentity
+		return v, "", errOtherIdentity
 	}
 	if err != nil {
-		return secrets.Value{}, errDamaged
+		return v, "", errDamaged
 	}
 	plain, err := io.ReadAll(r)
 	if err != nil {
-		return secrets.Value{}, errDamaged
+		return v, "", errDamaged
 	}
 	head, packed, _ := bytes.Cut(plain, []byte("\n"))
 	var words []string
-	if json.Unmarshal(head, &words) != nil || len(words) != 4 || words[0] != format {
-		return secrets.Value{}, errors.New("is encrypted, and not by kai: what it holds does not say where it belongs")
+	if json.Unmarshal(head, &words) != nil || len(words) < 4 || len(words) > 5 || words[0] != format {
+		return v, "", errors.New("is encrypted, and not by kai: what it holds does not say where it belongs")
 	}
-	if was := (place{words[1], words[2], words[3]}); was != at {
-		return secrets.Value{}, fmt.Errorf("is encrypted as %s.%s.%s, and was moved here", was.app, was.scope, was.name)
+	if len(words) == 5 {
+		deployment = words[1]
 	}
-	v, err := secrets.Unpack(packed)
-	if err != nil {
-		return secrets.Value{}, errDamaged
+	if was := (place{words[len(words)-3], words[len(words)-2], words[len(words)-1]}); was != at {
+		return v, "", fmt.Errorf("is encrypted as %s.%s.%s, and was moved here", was.app, was.scope, was.name)
 	}
-	return v, nil
+	if v, err = secrets.Unpack(packed); err != nil {
+		return v, "", errDamaged
+	}
+	return v, deployment, nil
 }

@@ -9,14 +9,17 @@
 //	  global:
 //	    private: {LICENSE: …}
 //
-// A file holds one deployment, and answers for whichever it is asked.
+// A file holds one deployment, and answers for whichever it is asked, but for what
+// is encrypted for another.
 //
 // Values keep their kinds: text, numbers, bools, lists and maps. In a file with
 // recipients, what is written into scope secret is encrypted, each value by
 // itself, and stands there as age: and base64 (without padding) of a file of age.
-// What that holds begins with a line of JSON, ["kai/v1","APP","SCOPE","KEY"], and
-// then has the value as secrets.Pack gives it: a ciphertext that was moved to
-// another key is noticed, and one by hand is opened by
+// What that holds begins with a line of JSON, ["kai/v1","DEPLOYMENT","APP","SCOPE",
+// "KEY"], and then has the value as secrets.Pack gives it: a ciphertext that was
+// moved to another key, or to the file of another deployment, is noticed. Older
+// ones do not have the deployment, and open for any; Store.Reencrypt binds them.
+// One by hand is opened by
 //
 //	base64 -d | age -d -i IDENTITY
 //
@@ -33,6 +36,8 @@ package file
 import (
 	"context"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/helm-kai/helm-kai/internal/secrets"
 	"github.com/helm-kai/helm-kai/internal/source"
@@ -45,6 +50,7 @@ type place struct{ app, scope, name string }
 type Provider struct {
 	values map[place]value
 	keys   identities
+	plain  []secrets.Entry
 }
 
 // value is a value as it stands in a file.
@@ -76,7 +82,21 @@ func OpenWith(fsys fs.FS, path string, with *Identities) (*Provider, source.Find
 	if len(findings) > 0 {
 		return nil, findings
 	}
-	return &Provider{values: values, keys: with.get()}, nil
+	return &Provider{values: values, keys: with.get(), plain: c.plain()}, nil
+}
+
+// Warnings gives what is not as it should be, and is read all the same: values of
+// scope secret that are not encrypted though the file has recipients.
+func (p *Provider) Warnings() source.Findings {
+	var out source.Findings
+	for _, e := range p.plain {
+		out = append(out, source.Finding{
+			Origin: e.Value.Origin, Path: e.Path, Code: "plain", Severity: source.Warning,
+			Message: "stands there plain, though the file has recipients",
+			Hint:    "helm kai secrets rotate-key encrypts it; who has seen the file knows the value",
+		})
+	}
+	return out
 }
 
 // Get implements secrets.Provider. It fails where a value that is asked for does
@@ -90,7 +110,7 @@ func (p *Provider) Get(_ context.Context, keys []secrets.Key) (map[secrets.Key]s
 		if !ok {
 			continue
 		}
-		opened, err := v.open(at, p.keys)
+		opened, err := v.open(k.Deployment, at, p.keys)
 		findings = append(findings, err...)
 		found[k] = opened
 	}
@@ -121,6 +141,25 @@ func parse(file string, data []byte) (*content, source.Findings) {
 	return c, nil
 }
 
+// isSealed says whether a value is meant as a ciphertext. Where the file encrypts, that
+// is all that begins as one: a damaged one is never taken for a value.
+func (c *content) isSealed(scope string, v *source.Value) bool {
+	return secrets.IsAge(v) || len(c.recipients) > 0 && scope == secrets.Secret && v.Kind == source.String && strings.HasPrefix(v.Text, sealedPrefix)
+}
+
+// plain gives the entries of scope secret that are not encrypted though the file has
+// recipients, sorted.
+func (c *content) plain() []secrets.Entry {
+	var out []secrets.Entry
+	for _, e := range c.entries {
+		if len(c.recipients) > 0 && e.Scope == secrets.Secret && !c.isSealed(e.Scope, e.Value) {
+			out = append(out, e)
+		}
+	}
+	slices.SortFunc(out, func(a, b secrets.Entry) int { return strings.Compare(a.App+"\x00"+a.Name, b.App+"\x00"+b.Name) })
+	return out
+}
+
 // values gives what the file holds.
 func (c *content) values() (map[place]value, source.Findings) {
 	out := make(map[place]value, len(c.entries))
@@ -131,7 +170,7 @@ func (c *content) values() (map[place]value, source.Findings) {
 			findings.Add("type", e.Value.Origin, e.Path, "write it as text, in quotes", "%s", err)
 			continue
 		}
-		out[place{e.App, e.Scope, e.Name}] = value{v, secrets.IsAge(e.Value), e.Value.Origin, e.Path}
+		out[place{e.App, e.Scope, e.Name}] = value{v, c.isSealed(e.Scope, e.Value), e.Value.Origin, e.Path}
 	}
 	return out, findings
 }

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -26,6 +27,11 @@ type Options struct {
 	Deployment string
 	// Identities open what is encrypted; nil are none.
 	Identities *Identities
+	// Bind is the deployment that Reencrypt binds what it encrypts to, where it was
+	// bound to none before.
+	Bind string
+	// Encrypt refuses scope secret where the file has no recipients at that moment.
+	Encrypt bool
 }
 
 // Store is a file that is read and written. Each operation reads the file anew.
@@ -78,12 +84,12 @@ func (s *Store) holds(deployment string) bool {
 
 // Read implements secrets.Store.
 func (s *Store) Read(ctx context.Context, paths []secrets.Path) (map[secrets.Path]secrets.Doc, error) {
-	return s.read(ctx, paths, func(at place, v value) (secrets.Value, source.Findings) {
-		return v.open(at, s.options.Identities.get())
+	return s.read(ctx, paths, func(deployment string, at place, v value) (secrets.Value, source.Findings) {
+		return v.open(deployment, at, s.options.Identities.get())
 	})
 }
 
-func (s *Store) read(ctx context.Context, paths []secrets.Path, open func(place, value) (secrets.Value, source.Findings)) (map[secrets.Path]secrets.Doc, error) {
+func (s *Store) read(ctx context.Context, paths []secrets.Path, open func(string, place, value) (secrets.Value, source.Findings)) (map[secrets.Path]secrets.Doc, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -104,7 +110,7 @@ func (s *Store) read(ctx context.Context, paths []secrets.Path, open func(place,
 		}
 		doc := secrets.Doc{Path: path, Values: make(map[string]secrets.Value, len(values)), Version: digest(values)}
 		for name, v := range values {
-			opened, wrong := open(place{path.App, path.Scope, name}, v)
+			opened, wrong := open(path.Deployment, place{path.App, path.Scope, name}, v)
 			findings = append(findings, wrong...)
 			doc.Values[name] = opened
 		}
@@ -185,23 +191,23 @@ func (s *Store) Close() error { return nil }
 // comments and, where their value stays, every byte; new ones stand behind them,
 // sorted.
 func (s *Store) Write(ctx context.Context, doc secrets.Doc) (string, error) {
-	return s.replace(ctx, doc, func(at place, old value, v secrets.Value) bool {
-		// What does not open is written anew.
-		was, wrong := old.open(at, s.options.Identities.get())
-		return len(wrong) == 0 && was.Equal(v)
-	})
+	return s.replace(ctx, doc, s.opensTo)
 }
 
-// replace writes a path. same says whether a value is the one that stands there.
-func (s *Store) replace(ctx context.Context, doc secrets.Doc, same func(at place, old value, v secrets.Value) bool) (version string, err error) {
-	if !s.holds(doc.Path.Deployment) {
-		return "", s.cannot("write "+doc.Path.String(), "it holds the deployment "+s.options.Deployment)
-	}
-	for name := range doc.Values {
-		if err := secrets.CheckNames(doc.Path, name); err != nil {
-			what, hint, _ := strings.Cut(err.Error(), "\n  hint: ")
-			return "", s.cannot(fmt.Sprintf("write %s: the key %.40q %s", doc.Path, name, what), hint)
-		}
+// opensTo says whether what stands in the file is a value. What does not open is
+// written anew.
+func (s *Store) opensTo(deployment string, at place, old value, v secrets.Value) bool {
+	was, wrong := old.open(deployment, at, s.options.Identities.get())
+	return len(wrong) == 0 && was.Equal(v)
+}
+
+// isSame says whether a value is the one that stands at a place of a deployment.
+type isSame func(deployment string, at place, old value, v secrets.Value) bool
+
+// replace writes a path.
+func (s *Store) replace(ctx context.Context, doc secrets.Doc, same isSame) (version string, err error) {
+	if err := s.checkNames(doc); err != nil {
+		return "", err
 	}
 	err = s.exclusive(ctx, func() error {
 		version, err = s.write(doc, same)
@@ -213,11 +219,25 @@ func (s *Store) replace(ctx context.Context, doc secrets.Doc, same func(at place
 	return version, nil
 }
 
+// checkNames says whether a path and its keys can stand in this file.
+func (s *Store) checkNames(doc secrets.Doc) error {
+	if !s.holds(doc.Path.Deployment) {
+		return s.cannot("write "+doc.Path.String(), "it holds the deployment "+s.options.Deployment)
+	}
+	for name := range doc.Values {
+		if err := secrets.CheckNames(doc.Path, name); err != nil {
+			what, hint, _ := strings.Cut(err.Error(), "\n  hint: ")
+			return s.cannot(fmt.Sprintf("write %s: the key %.40q %s", doc.Path, name, what), hint)
+		}
+	}
+	return nil
+}
+
 func (s *Store) cannot(what, hint string) error {
 	return &secrets.CannotError{Store: "file " + s.path, What: what, Hint: hint}
 }
 
-func (s *Store) write(doc secrets.Doc, same func(place, value, secrets.Value) bool) (string, error) {
+func (s *Store) write(doc secrets.Doc, same isSame) (string, error) {
 	data, c, err := s.load()
 	if err != nil {
 		return "", err
@@ -231,22 +251,9 @@ func (s *Store) write(doc secrets.Doc, same func(place, value, secrets.Value) bo
 	if digest(there) != doc.Version {
 		return "", &secrets.ConflictError{Path: doc.Path}
 	}
-	todo := change{app: here.app, scope: here.scope}
-	for _, name := range slices.Sorted(maps.Keys(there)) {
-		if _, keep := doc.Values[name]; !keep {
-			todo.remove = append(todo.remove, name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(doc.Values)) {
-		at, v := place{here.app, here.scope, name}, doc.Values[name]
-		if old, ok := there[name]; ok && same(at, old, v) {
-			continue
-		}
-		node, err := s.stored(at, v, c.recipients)
-		if err != nil {
-			return "", err
-		}
-		todo.set = append(todo.set, source.Field{Key: name, Value: node})
+	todo, err := s.changeTo(doc, c, there, same)
+	if err != nil {
+		return "", err
 	}
 	if len(todo.set)+len(todo.remove) == 0 {
 		return doc.Version, nil
@@ -261,6 +268,66 @@ func (s *Store) write(doc secrets.Doc, same func(place, value, secrets.Value) bo
 	return digest(scopes[here]), nil
 }
 
+// changeTo gives what makes a path hold what doc does.
+func (s *Store) changeTo(doc secrets.Doc, c *content, there map[string]value, same isSame) (change, error) {
+	todo := change{app: doc.Path.App, scope: doc.Path.Scope}
+	if s.options.Encrypt && todo.scope == secrets.Secret && len(doc.Values) > 0 && len(c.recipients) == 0 {
+		return change{}, &secrets.CannotError{
+			Store: "file", What: fmt.Sprintf("hold %s: nothing encrypts it there", doc.Path),
+			Hint: "add a recipient, so that it is encrypted: recipients: [age1…] in the file, whose identity age-keygen makes",
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(there)) {
+		if _, keep := doc.Values[name]; !keep {
+			todo.remove = append(todo.remove, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(doc.Values)) {
+		at, v := place{todo.app, todo.scope, name}, doc.Values[name]
+		if old, ok := there[name]; ok && same(doc.Path.Deployment, at, old, v) {
+			continue
+		}
+		node, err := s.stored(doc.Path.Deployment, at, v, c.recipients)
+		if err != nil {
+			return change{}, err
+		}
+		todo.set = append(todo.set, source.Field{Key: name, Value: node})
+	}
+	return todo, nil
+}
+
+// Check implements secrets.Checker: it makes the text that the file would have.
+func (s *Store) Check(ctx context.Context, docs []secrets.Doc) error {
+	return s.check(ctx, docs, s.opensTo)
+}
+
+func (s *Store) check(ctx context.Context, docs []secrets.Doc, same isSame) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	data, c, err := s.load()
+	if err != nil {
+		return err
+	}
+	scopes, err := c.scopes()
+	if err != nil {
+		return err
+	}
+	for _, doc := range docs {
+		if err := s.checkNames(doc); err != nil {
+			return err
+		}
+		todo, err := s.changeTo(doc, c, scopes[scope{doc.Path.App, doc.Path.Scope}], same)
+		if err == nil {
+			data, c, err = s.text(data, c, []change{todo}, nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Closed gives the store without opening what is encrypted: such values are the
 // texts that stand in the file. What no identity opens can be listed and deleted
 // there, beside others that stay.
@@ -270,19 +337,26 @@ type closed struct{ *Store }
 
 // Read implements secrets.Store.
 func (s closed) Read(ctx context.Context, paths []secrets.Path) (map[secrets.Path]secrets.Doc, error) {
-	return s.read(ctx, paths, func(_ place, v value) (secrets.Value, source.Findings) { return v.Value, nil })
+	return s.read(ctx, paths, func(_ string, _ place, v value) (secrets.Value, source.Findings) { return v.Value, nil })
 }
 
 // Write implements secrets.Store.
 func (s closed) Write(ctx context.Context, doc secrets.Doc) (string, error) {
-	return s.replace(ctx, doc, func(_ place, old value, v secrets.Value) bool { return old.Equal(v) })
+	return s.replace(ctx, doc, isText)
 }
 
+// Check implements secrets.Checker.
+func (s closed) Check(ctx context.Context, docs []secrets.Doc) error {
+	return s.check(ctx, docs, isText)
+}
+
+func isText(_ string, _ place, old value, v secrets.Value) bool { return old.Equal(v) }
+
 // stored gives a value as it stands in the file.
-func (s *Store) stored(at place, v secrets.Value, to []recipient) (*source.Value, error) {
+func (s *Store) stored(deployment string, at place, v secrets.Value, to []recipient) (*source.Value, error) {
 	where := fmt.Sprintf("%s: %s.%s.%s", s.path, at.app, at.scope, at.name)
 	if at.scope == secrets.Secret && len(to) > 0 {
-		sealed, err := seal(at, v, to)
+		sealed, err := seal(deployment, at, v, to)
 		if err != nil {
 			return nil, fmt.Errorf("%s cannot be encrypted: %w", where, err)
 		}
@@ -300,21 +374,30 @@ func (s *Store) stored(at place, v secrets.Value, to []recipient) (*source.Value
 
 // put writes the file with changes.
 func (s *Store) put(data []byte, c *content, changes []change, recipients []string) (*content, error) {
-	if data == nil {
-		data = []byte(empty)
-	}
-	text, after := rewrite(s.path, data, c, changes, recipients)
-	switch {
-	case after == nil:
-		return nil, fmt.Errorf("%s is written in a way that kai cannot edit without losing something\n  hint: keep anchors, aliases and << out of it, and one key on a line; or edit it by hand", s.path)
-	case len(text) > source.MaxFile:
-		return nil, s.cannot(fmt.Sprintf("hold more than %d KiB", source.MaxFile>>10), "keep large values in another store")
+	text, after, err := s.text(data, c, changes, recipients)
+	if err != nil {
+		return nil, err
 	}
 	if err := replaceFile(s.path, text); err != nil {
 		return nil, fmt.Errorf("%s was not written: %w", s.path, err)
 	}
 	s.encrypted.Store(len(after.recipients) > 0)
 	return after, nil
+}
+
+// text gives the file with changes, as text and as what it holds.
+func (s *Store) text(data []byte, c *content, changes []change, recipients []string) ([]byte, *content, error) {
+	if data == nil {
+		data = []byte(empty)
+	}
+	text, after := rewrite(s.path, data, c, changes, recipients)
+	switch {
+	case after == nil:
+		return nil, nil, fmt.Errorf("%s is written in a way that kai cannot edit without losing something\n  hint: keep anchors, aliases and << out of it, and one key on a line; or edit it by hand", s.path)
+	case len(text) > source.MaxFile:
+		return nil, nil, s.cannot(fmt.Sprintf("hold more than %d KiB", source.MaxFile>>10), "keep large values in another store")
+	}
+	return text, after, nil
 }
 
 // rewrite gives the text of a file with changes and what it holds, after it has
@@ -486,12 +569,12 @@ func (s *Store) reencrypt(ctx context.Context, data []byte, c *content, to []rec
 				return 0, err
 			}
 			at := place{in.app, in.scope, name}
-			opened, wrong := v.open(at, s.options.Identities.get())
+			opened, deployment, wrong := v.openBound(at, s.options.Identities.get())
 			if len(wrong) > 0 {
 				findings = append(findings, wrong...)
 				continue
 			}
-			node, err := s.stored(at, opened, to)
+			node, err := s.stored(cmp.Or(deployment, s.options.Deployment, s.options.Bind), at, opened, to)
 			if err != nil {
 				return 0, err
 			}
@@ -509,23 +592,26 @@ func (s *Store) reencrypt(ctx context.Context, data []byte, c *content, to []rec
 	return n, nil
 }
 
-// Plain gives the keys of scope secret that are not encrypted though the file has
-// recipients, sorted.
-func (s *Store) Plain(ctx context.Context) ([]secrets.Key, error) {
+// Plain is a value of scope secret that is not encrypted though the file has
+// recipients.
+type Plain struct {
+	secrets.Key
+	At source.Origin
+}
+
+// Plain gives what is not encrypted, sorted.
+func (s *Store) Plain(ctx context.Context) ([]Plain, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	_, c, err := s.load()
-	if err != nil || len(c.recipients) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	var out []secrets.Key
-	for _, e := range c.entries {
-		if e.Scope == secrets.Secret && !secrets.IsAge(e.Value) {
-			out = append(out, secrets.Key{Deployment: s.options.Deployment, App: e.App, Scope: e.Scope, Name: e.Name})
-		}
+	out := []Plain{}
+	for _, e := range c.plain() {
+		out = append(out, Plain{secrets.Key{Deployment: s.options.Deployment, App: e.App, Scope: e.Scope, Name: e.Name}, e.Value.Origin})
 	}
-	slices.SortFunc(out, func(a, b secrets.Key) int { return strings.Compare(a.App+"\x00"+a.Name, b.App+"\x00"+b.Name) })
 	return out, nil
 }
 

@@ -169,7 +169,7 @@ func TestEncrypts(t *testing.T) {
 
 	// What is plain is found, and encrypted on demand.
 	plain, err := s.Plain(t.Context())
-	if err != nil || len(plain) != 1 || plain[0] != (secrets.Key{Deployment: "dev", App: "carts", Scope: "secret", Name: "PLAIN"}) {
+	if err != nil || len(plain) != 1 || plain[0].Key != (secrets.Key{Deployment: "dev", App: "carts", Scope: "secret", Name: "PLAIN"}) || plain[0].At.Line != 7 {
 		t.Errorf("plain are %v, %v", plain, err)
 	}
 	if n, err := s.Reencrypt(t.Context()); err != nil || n != 5 {
@@ -187,12 +187,22 @@ func TestEncrypts(t *testing.T) {
 		t.Errorf("plain are %v, %v", plain, err)
 	}
 
+	// A provider warns of what is plain.
+	write(t, name+".plain", "apiVersion: kai/v1\nrecipients: ["+to+"]\napps:\n  carts:\n    secret:\n      PLAIN: example-by-hand\n      EMPTY: \"\"\n    public: {A: x}\n")
+	other, findings := OpenWith(os.DirFS(filepath.Dir(name)), "dev.yaml.plain", ids)
+	if len(findings) > 0 {
+		t.Fatal(findings)
+	}
+	if got := other.Warnings(); got.Err() != nil || len(got) != 2 || !strings.HasPrefix(got[1].String(), "dev.yaml.plain:6:14: ") || !strings.Contains(got[1].String(), "apps.carts.secret.PLAIN: stands there plain, though the file has recipients") || strings.Contains(got[1].String(), "by-hand") {
+		t.Errorf("it warns of %v", got)
+	}
+
 	// As a provider, by the file system.
 	p, findings := OpenWith(os.DirFS(filepath.Dir(name)), "dev.yaml", ids)
 	if len(findings) > 0 {
 		t.Fatal(findings)
 	}
-	key := secrets.Key{Deployment: "any", App: "carts", Scope: "secret", Name: "DB"}
+	key := secrets.Key{Deployment: "dev", App: "carts", Scope: "secret", Name: "DB"}
 	if got, err := p.Get(t.Context(), []secrets.Key{key}); err != nil || got[key].Reveal() != canary {
 		t.Errorf("the provider gives %v", err)
 	}
@@ -698,4 +708,23 @@ func FuzzStore(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestDamagedIsNoValue: what begins as a ciphertext in scope secret, where the file
+// encrypts, is one.
+func TestDamagedIsNoValue(t *testing.T) {
+	t.Parallel()
+	ids, to := identity(t)
+	for _, text := range []string{"age:", "age:%%%", "age:example", "age:YWdl", "age:YWdlLWVuY3J5cHRpb24ub3JnL3Yx", "age:YWdlLWVuY3J5cHRpb24ub3JnL3YxCg"} {
+		name := filepath.Join(t.TempDir(), "dev.yaml")
+		write(t, name, "apiVersion: kai/v1\nrecipients: ["+to+"]\napps: {carts: {secret: {KEY: \""+text+"\"}, private: {KEY: \"age:30\"}}}\n")
+		s := newStore(t, name, Options{Identities: ids})
+		_, err := s.Read(t.Context(), []secrets.Path{path("carts", "secret")})
+		if err == nil || !strings.Contains(err.Error(), "apps.carts.secret.KEY: is encrypted, and was damaged") {
+			t.Errorf("%s: %v", text, err)
+		}
+		if got := get(t, s, path("carts", "private")); got["KEY"] != "text age:30" {
+			t.Errorf("%s: beside it is %v", text, got)
+		}
+	}
 }

@@ -191,13 +191,22 @@ func TestConnectionRefused(t *testing.T) {
 	s := New(http.DefaultClient, "http://"+address, "shop", Options{Patience: 200 * time.Millisecond})
 	_, err = s.Read(t.Context(), []secrets.Path{place})
 	wantError(t, err, "the connection is refused", "is the cluster up")
+
+	// The address may be wrong: one that has never answered is not waited for.
+	begin := time.Now()
+	_, err = New(http.DefaultClient, "http://"+address, "shop", Options{}).List(t.Context(), "dev")
+	wantError(t, err, "the connection is refused")
+	if time.Since(begin) > 3*time.Second {
+		t.Errorf("it waited %v", time.Since(begin))
+	}
 	if kindOf(err) != Away {
 		t.Errorf("the kind is %d", kindOf(err))
 	}
 	s = New(http.DefaultClient, "http://"+address, "shop", Options{Patience: time.Hour})
+	s.answered.Store(true)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	begin := time.Now()
+	begin = time.Now()
 	if _, err = s.Read(ctx, []secrets.Path{place}); err == nil || time.Since(begin) > 5*time.Second {
 		t.Errorf("after %v: %v", time.Since(begin), err)
 	}

@@ -35,6 +35,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/helm-kai/helm-kai/internal/secrets"
@@ -68,6 +69,7 @@ type Store struct {
 	patience  time.Duration
 	timeout   time.Duration
 	newID     func() string
+	answered  atomic.Bool // something came from the cluster
 }
 
 var (

@@ -52,6 +52,9 @@ type Error struct {
 // Lasting says whether asking again cannot help: this is no pod.
 func (e *Error) Lasting() bool { return e.lasting }
 
+// Denied says whether the cluster has answered, and refuses who asks.
+func (e *Error) Denied() bool { return e.Kind == Denied }
+
 func (e *Error) Error() string {
 	if e.Hint == "" {
 		return e.Text
@@ -133,12 +136,13 @@ type failure struct {
 	Error
 	again  bool // asking again may help
 	undone bool // what was asked for was certainly not done
+	nobody bool // nothing is there that could answer
 	after  time.Duration
 }
 
 // do sends a request until it is answered, refused, or the patience is at its
-// end. A write is repeated only where it was certainly not done; else the error
-// is of the kind Unsure.
+// end, which it soon is where nothing has ever answered. A write is repeated only
+// where it was certainly not done; else the error is of the kind Unsure.
 func (s *Store) do(ctx context.Context, c call) ([]byte, error) {
 	begin := time.Now()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
@@ -156,8 +160,12 @@ func (s *Store) do(ctx context.Context, c call) ([]byte, error) {
 		if f.again && c.writes() && !f.undone {
 			f.Kind = Unsure
 		}
+		limit := s.patience
+		if f.nobody && !s.answered.Load() {
+			limit = min(limit, firstContact) // the address may be wrong
+		}
 		pause := max(wait*3/4+rand.N(wait/2), f.after)
-		if !f.again || f.Kind == Unsure || time.Since(begin)+pause > s.patience || !sleep(ctx, pause) {
+		if !f.again || f.Kind == Unsure || time.Since(begin)+pause > limit || !sleep(ctx, pause) {
 			return nil, &f.Error
 		}
 	}
@@ -183,6 +191,7 @@ func (s *Store) once(ctx context.Context, c call) ([]byte, *failure) {
 	if err != nil {
 		return nil, s.judgeNetwork(c, err)
 	}
+	s.answered.Store(true)
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	switch {
@@ -325,6 +334,7 @@ func (s *Store) judgeNetwork(c call, err error) *failure {
 	f.Kind, f.again = Away, true
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
+		f.nobody = true
 		f.Text += "the connection is refused"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, http.ErrHandlerTimeout):
 		f.Text += "no answer in time"
@@ -336,6 +346,9 @@ func (s *Store) judgeNetwork(c call, err error) *failure {
 	f.undone = errors.As(err, &dial) && dial.Op == "dial"
 	return f
 }
+
+// firstContact is enough for another question or two.
+const firstContact = 200 * time.Millisecond
 
 // sleep says false where the context ends before.
 func sleep(ctx context.Context, d time.Duration) bool {

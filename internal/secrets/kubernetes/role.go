@@ -40,6 +40,19 @@ func Role(namespace, deployment string, write bool, paths ...secrets.Path) strin
 	return text
 }
 
+// ReferencesRole gives, as YAML, the least that reading some objects of a namespace
+// needs, as references of a deployment do: Secrets and ConfigMaps by their names.
+func ReferencesRole(namespace, deployment string, secrets, configMaps []string) string {
+	var rules []rule
+	if len(secrets) > 0 {
+		rules = append(rules, rule{[]string{"secrets"}, secrets, []string{"get"}})
+	}
+	if len(configMaps) > 0 {
+		rules = append(rules, rule{[]string{"configmaps"}, configMaps, []string{"get"}})
+	}
+	return roleFor(namespace, "kai-references-"+dnsPart(deployment)+"-reader", rules...)
+}
+
 // dnsPart gives what of a name can stand in one of Kubernetes.
 func dnsPart(name string) string {
 	part := notInName.ReplaceAllString(strings.ToLower(name), "-")

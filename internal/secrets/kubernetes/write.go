@@ -47,6 +47,19 @@ func (s *Store) Write(ctx context.Context, doc secrets.Doc) (string, error) {
 	return s.attempt(ctx, w)
 }
 
+// Check implements secrets.Checker.
+func (s *Store) Check(_ context.Context, docs []secrets.Doc) error {
+	for _, doc := range docs {
+		if err := checkPath(doc.Path); err != nil {
+			return err
+		}
+		if _, err := encode(doc); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // writeCall gives the request: it makes, replaces or deletes the Secret, if that
 // is still as it was read.
 func (s *Store) writeCall(w *write, content content) (c call, err error) {

@@ -5,9 +5,12 @@ package refs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,5 +83,35 @@ func TestCommandFails(t *testing.T) {
 	v, err := Command(t.TempDir(), os.Environ())(t.Context(), []string{script(t, "sleep 8 & echo x")})
 	if err != nil || !v.Equal(secrets.New("x")) || time.Since(begin) > 6*time.Second {
 		t.Errorf("after %v: %v", time.Since(begin), err)
+	}
+}
+
+// TestCommandEndsWithItsChildren: what a command has started does not outlive it.
+func TestCommandEndsWithItsChildren(t *testing.T) {
+	for name, text := range map[string]string{
+		"late":           "sleep 60 & echo $! > pid; wait",
+		"leaves a child": "sleep 60 & echo $! > pid",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			_, _ = command(dir, os.Environ(), 300*time.Millisecond)(t.Context(), []string{script(t, text)})
+			data, err := os.ReadFile(filepath.Join(dir, "pid"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 100 {
+				state, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+				if syscall.Kill(pid, 0) != nil || strings.Contains(string(state), ") Z ") {
+					return
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			t.Error("a child runs on")
+		})
 	}
 }

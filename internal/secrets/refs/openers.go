@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,33 +24,93 @@ const (
 	maxRuntime = 10 * time.Second
 )
 
-// FileIn gives an opener of files: a path that does not begin with a slash is
-// relative to dir. A file has at most 4 MiB.
-func FileIn(dir string) func(context.Context, string) (secrets.Value, error) {
+// FileIn gives an opener of files of a folder, and of others that are named: by
+// absolute paths, or relative to the folder. A path that does not begin with a slash
+// is relative to the folder, and one that does is in a folder that is named. Nothing else is opened, nor what a link leads to
+// elsewhere: who writes a reference must not read what only who reads it may. A file
+// has at most 4 MiB.
+func FileIn(dir string, also []string) func(context.Context, string) (secrets.Value, error) {
 	return func(_ context.Context, path string) (secrets.Value, error) {
-		full := filepath.FromSlash(path)
-		if !filepath.IsAbs(full) {
-			full = filepath.Join(dir, full)
+		folder, inside, ok := within(dir, also, path)
+		if !ok {
+			return secrets.Value{}, elsewhere(path)
 		}
-		data, err := source.ReadFile(os.DirFS(filepath.Dir(full)), filepath.Base(full), maxFile)
-		if err != nil {
-			reason := err
-			if in := (*fs.PathError)(nil); errors.As(err, &in) {
-				reason = in.Err
+		root, err := os.OpenRoot(folder)
+		if err == nil {
+			defer root.Close()
+			var data []byte
+			if data, err = source.ReadFile(root.FS(), filepath.ToSlash(inside), maxFile); err == nil {
+				return secrets.New(string(data)), nil
 			}
-			if errors.Is(err, fs.ErrNotExist) {
-				return secrets.Value{}, fmt.Errorf("the file %s is not there", path)
-			}
-			return secrets.Value{}, fmt.Errorf("the file %s cannot be read: %w", path, reason)
 		}
-		return secrets.New(string(data)), nil
+		if errors.Is(err, fs.ErrNotExist) {
+			return secrets.Value{}, fmt.Errorf("the file %s is not there", path)
+		}
+		reason := err
+		if in := (*fs.PathError)(nil); errors.As(err, &in) {
+			if reason = in.Err; leaves(inside, folder) {
+				return secrets.Value{}, elsewhere(path)
+			}
+		}
+		return secrets.Value{}, fmt.Errorf("the file %s cannot be read: %w", path, reason)
 	}
 }
 
+// within gives the folder that a path may be read in, and the path in it.
+func within(dir string, also []string, path string) (folder, inside string, ok bool) {
+	full := absolute(dir, path)
+	folders := also
+	if !filepath.IsAbs(filepath.FromSlash(path)) {
+		folders = append([]string{dir}, also...)
+	}
+	for _, folder := range folders {
+		folder = absolute(dir, folder)
+		if inside, err := filepath.Rel(folder, full); err == nil && filepath.IsLocal(inside) {
+			return folder, inside, true
+		}
+	}
+	return "", "", false
+}
+
+func absolute(dir, path string) string {
+	if path = filepath.FromSlash(path); filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(dir, path)
+}
+
+// leaves says whether a path is there, but outside of its folder, by a link.
+func leaves(path, folder string) bool {
+	real, err := filepath.EvalSymlinks(filepath.Join(folder, path))
+	if err != nil {
+		return false
+	}
+	if folder, err = filepath.EvalSymlinks(folder); err != nil {
+		return false
+	}
+	inside, err := filepath.Rel(folder, real)
+	return err != nil || !filepath.IsLocal(inside)
+}
+
+func elsewhere(path string) error {
+	return fmt.Errorf("the file %s is not read: it is not named by a relative path in the workspace's folder, or a link leads out of that\n  hint: keep it there, or list its folder in the workspace's context: secrets: {files: [/run/secrets]}", path)
+}
+
+// Private says whether a variable is one that kai itself, or a program that it works
+// with, logs in with: references do not read it, and programs that they run do not
+// have it.
+func Private(name string) bool {
+	name = strings.ToUpper(name) // as Windows has them
+	return name == "KUBECONFIG" || slices.ContainsFunc([]string{"KAI_", "KAIGARA_", "VAULT_", "HELM_", "KUBE_"}, func(prefix string) bool {
+		return strings.HasPrefix(name, prefix)
+	})
+}
+
 // Command gives an opener that executes commands, without a shell, in a folder and
-// with an environment. A command reads nothing, ends within ten seconds and prints
-// at most 1 MiB, of which a line's end at the end does not count. What it prints,
-// also to stderr, is in no error.
+// with an environment. A command has no input, ends within ten seconds and prints at
+// most 1 MiB. One line's end at the end of that is left out. What it has started ends
+// with it, where it is in its group of processes and the system is no Windows. What it
+// prints, also to stderr, is in no error.
 func Command(dir string, environ []string) func(context.Context, []string) (secrets.Value, error) {
 	return command(dir, environ, maxRuntime)
 }
@@ -63,7 +124,9 @@ func command(dir string, environ []string, bound time.Duration) func(context.Con
 		cmd.Dir, cmd.Env, cmd.Stdout = dir, environ, full
 		// Children that keep the output open are not waited for.
 		cmd.WaitDelay = time.Second
+		end := ownGroup(cmd)
 		err := cmd.Run()
+		end()
 		var exit *exec.ExitError
 		var missing *exec.Error
 		name := "the command " + argv[0]

@@ -7,14 +7,16 @@
 //
 //	vault  ref+vault://MOUNT/PATH#/KEY
 //	k8s    ref+k8s://v1/Secret/NAMESPACE/NAME/KEY, also of a ConfigMap
-//	file   ref+file://PATH, relative to a folder that the caller chooses, or from /
-//	env    ref+env://NAME
+//	file   ref+file://PATH, in a folder that the caller chooses, or in one that it lists
+//	env    ref+env://NAME, but none that kai itself logs in with
 //	exec   ref+exec://COMMAND ARGUMENT…, only where the caller allows it
 //
 // Percent-encoding gives what has a meaning here (%23 for #, %3F for ?, %2B for
 // +). The keys go into what stands there: into the fields of Vault's entry, and
 // else into the maps and lists of YAML or JSON; ~1 is a slash in a key, ~0 a ~, as
-// in a JSON pointer. Without keys it is all of it.
+// in a JSON pointer. Without keys it is all of it: of Vault's entry and of a map or a
+// list in another its JSON, and of a file and of what a command prints the text, without
+// one line's end at its end, which editors and programs put there.
 //
 // No error shows what was read.
 package refs

@@ -58,8 +58,9 @@ func (e *Error) Unwrap() error { return e.Err }
 // width is how many sources are read at once.
 const width = 8
 
-// Resolver reads references, and each source at most once: it is made for a run,
-// and keeps what it has read until its end. It is safe for concurrent use.
+// Resolver reads references, and each source once: it is made for a run, and keeps
+// what it has read, and what could not be read, until its end. What was not read because
+// a caller's ctx has ended is read anew for others. It is safe for concurrent use.
 type Resolver struct {
 	open  Openers
 	mu    sync.Mutex
@@ -84,6 +85,7 @@ type content struct {
 	fields map[string]secrets.Value // of a source that has fields
 	whole  secrets.Value            // of one that has not
 	err    error
+	ended  bool // who read it has given up
 
 	parse sync.Once
 	// What whole is as YAML or JSON; behind a function no printer that goes by
@@ -134,32 +136,54 @@ func (r *Resolver) Resolve(ctx context.Context, texts []string) (map[string]secr
 	return values, errs
 }
 
-// readAll reads the sources that were not read yet, and waits for all.
+// readAll reads the sources that were not read yet, and waits for all, or until ctx
+// ends. What another has given up is begun anew.
 func (r *Resolver) readAll(ctx context.Context, refs map[string]Ref) map[string]*content {
 	contents := make(map[string]*content, len(refs))
+	mine := map[string]bool{}
+	sources := map[string]Ref{}
 	for _, text := range slices.Sorted(maps.Keys(refs)) {
 		ref := refs[text]
 		name := ref.source()
 		if ref.Scheme == "" || contents[name] != nil {
 			continue
 		}
-		r.mu.Lock()
-		c := r.read[name]
-		begin := c == nil
-		if begin {
-			c = &content{done: make(chan struct{})}
-			r.read[name] = c
-		}
-		r.mu.Unlock()
-		contents[name] = c
-		if begin {
-			go r.fill(ctx, name, ref, c)
-		}
+		sources[name] = ref
+		contents[name], mine[name] = r.begin(ctx, name, ref)
 	}
-	for _, c := range contents {
-		<-c.done
+	for name, ref := range sources {
+		for {
+			c := contents[name]
+			select {
+			case <-c.done:
+			case <-ctx.Done():
+				if !mine[name] {
+					contents[name] = &content{err: fmt.Errorf("%s: %w", ref.place(), context.Cause(ctx))}
+				} else {
+					<-c.done // it sees that, too
+				}
+			}
+			if c = contents[name]; !c.ended || mine[name] || ctx.Err() != nil {
+				break
+			}
+			contents[name], mine[name] = r.begin(ctx, name, ref)
+		}
 	}
 	return contents
+}
+
+// begin gives what a source has given, or will, and begins to read it where nobody has;
+// mine says that this caller's ctx ends the reading.
+func (r *Resolver) begin(ctx context.Context, name string, ref Ref) (c *content, mine bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c = r.read[name]; c != nil {
+		return c, false
+	}
+	c = &content{done: make(chan struct{})}
+	r.read[name] = c
+	go r.fill(ctx, name, ref, c)
+	return c, true
 }
 
 // fill reads a source.
@@ -175,7 +199,7 @@ func (r *Resolver) fill(ctx context.Context, name string, ref Ref, c *content) {
 	}
 	if ctx.Err() != nil {
 		// It was not read, and may be asked for again.
-		c.err = fmt.Errorf("%s: %w", ref.place(), context.Cause(ctx))
+		c.err, c.ended = fmt.Errorf("%s: %w", ref.place(), context.Cause(ctx)), true
 		r.mu.Lock()
 		delete(r.read, name)
 		r.mu.Unlock()
@@ -210,6 +234,9 @@ func (o Openers) fill(ctx context.Context, ref Ref, c *content) (err error) {
 		if o.Env == nil {
 			return refused("name a key of the context's store: {secret: KEY}")
 		}
+		if Private(ref.Path) {
+			return fmt.Errorf("%s is one that kai itself, or what it works with, logs in with, and no reference reads it\n  hint: give the value in a variable of another name", ref.place())
+		}
 		var set bool
 		c.whole, set = o.Env(ref.Path)
 		return missing(nil, ref, !set)
@@ -220,6 +247,11 @@ func (o Openers) fill(ctx context.Context, ref Ref, c *content) (err error) {
 		c.whole, err = o.Exec(ctx, ref.Argv())
 	}
 	return err
+}
+
+// withoutEnd gives a text without one line's end at its end.
+func withoutEnd(v secrets.Value) secrets.Value {
+	return secrets.New(strings.TrimSuffix(strings.TrimSuffix(v.Reveal(), "\n"), "\r"))
 }
 
 func missing(err error, ref Ref, none bool) error {
@@ -235,7 +267,10 @@ func (c *content) value(ref Ref) (secrets.Value, error) {
 		return secrets.Value{}, c.err
 	}
 	if c.fields == nil {
-		if len(ref.Keys) == 0 {
+		switch {
+		case len(ref.Keys) == 0 && ref.Scheme == File:
+			return withoutEnd(c.whole), nil
+		case len(ref.Keys) == 0:
 			return c.whole, nil
 		}
 		c.parse.Do(func() {

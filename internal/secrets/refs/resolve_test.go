@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -223,9 +224,29 @@ func TestFileIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	open := FileIn(dir)
-	for _, path := range []string{"a.txt", filepath.ToSlash(filepath.Join(dir, "a.txt"))} {
+	other, third := t.TempDir(), t.TempDir()
+	for _, name := range []string{filepath.Join(other, "a.txt"), filepath.Join(third, "a.txt")} {
+		if err := os.WriteFile(name, []byte("text\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// As Kubernetes mounts a Secret, and two that lead out.
+	for name, to := range map[string]string{filepath.Join(other, "link"): "a.txt", filepath.Join(dir, "out"): filepath.Join(third, "a.txt"), filepath.Join(dir, "folder"): third} {
+		if err := os.Symlink(to, name); err != nil {
+			t.Skip(err)
+		}
+	}
+	open := FileIn(dir, []string{other})
+	for _, path := range []string{"a.txt", "b/../a.txt", filepath.ToSlash(filepath.Join(other, "a.txt")), filepath.ToSlash(filepath.Join(other, "link"))} {
 		if v, err := open(t.Context(), path); err != nil || v.Reveal() != "text\n" {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if v, err := FileIn(filepath.Join(dir, "b"), []string{".."})(t.Context(), "../a.txt"); err != nil || v.Reveal() != "text\n" {
+		t.Errorf("beside: %v", err)
+	}
+	for _, path := range []string{"../a.txt", "b/../../a.txt", "..", "out", "folder/a.txt", filepath.ToSlash(filepath.Join(dir, "a.txt")), filepath.ToSlash(filepath.Join(third, "a.txt")), filepath.ToSlash(other) + "x/a.txt"} {
+		if _, err := open(t.Context(), path); err == nil || !strings.HasPrefix(err.Error(), "the file "+path+" is not read") || !strings.Contains(err.Error(), "hint: keep it there, or list its folder in the workspace's context: secrets: {files: [/run/secrets]}") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -234,4 +255,81 @@ func TestFileIn(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
+}
+
+// TestPrivateVariables: what kai logs in with is no value of a descriptor.
+func TestPrivateVariables(t *testing.T) {
+	t.Parallel()
+	read := ""
+	open := Openers{Env: func(name string) (secrets.Value, bool) {
+		read += name + " "
+		return secrets.New("x"), true
+	}}
+	for _, name := range []string{"VAULT_TOKEN", "KAI_VAULT_TOKEN", "kai_age_key", "KAIGARA_VAULT_TOKEN", "KUBECONFIG", "KUBE_TOKEN", "HELM_KUBETOKEN"} {
+		_, errs := Resolve(t.Context(), []string{"ref+env://" + name}, open)
+		if len(errs) != 1 || !strings.Contains(errs[0].Error(), "the variable "+name+" is one that kai itself") {
+			t.Errorf("%s: %v", name, errs)
+		}
+	}
+	if _, errs := Resolve(t.Context(), []string{"ref+env://KUBERNETES_SERVICE_HOST", "ref+env://KAISER"}, open); len(errs) > 0 {
+		t.Error(errs)
+	}
+	if read != "KAISER KUBERNETES_SERVICE_HOST " && read != "KUBERNETES_SERVICE_HOST KAISER " {
+		t.Errorf("it read %s", read)
+	}
+}
+
+// TestOneLineEnd leaves one line's end out at the end of a whole file, as of what a
+// command prints, and none that a value in it has.
+func TestOneLineEnd(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"a": "text\n", "b": "two\nlines\r\n", "c": "more\n\n", "d": "text", "e": "", "f": "key: |\n  text\n"}
+	open := Openers{File: func(_ context.Context, path string) (secrets.Value, error) { return secrets.New(files[path]), nil }}
+	want := map[string]string{"a": "text", "b": "two\nlines", "c": "more\n", "d": "text", "e": "", "f#/key": "text\n"}
+	for path, text := range want {
+		values, errs := Resolve(t.Context(), []string{"ref+file://" + path}, open)
+		if got := values["ref+file://"+path].Reveal(); len(errs) > 0 || got != text {
+			t.Errorf("%s: %q, %v, and not %q", path, got, errs, text)
+		}
+	}
+}
+
+// TestAnotherGivesUp: who waits for what another reads is not hindered by that one's
+// end, and who has ended does not wait.
+func TestAnotherGivesUp(t *testing.T) {
+	t.Parallel()
+	begun := make(chan struct{})
+	var asked atomic.Int32
+	r := New(Openers{File: func(ctx context.Context, _ string) (secrets.Value, error) {
+		if asked.Add(1) == 1 {
+			close(begun)
+			<-ctx.Done()
+			return secrets.Value{}, ctx.Err()
+		}
+		return secrets.New("x"), nil
+	}})
+	first, giveUp := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	all.Go(func() {
+		if _, errs := r.Resolve(first, []string{"ref+file://a"}); len(errs) != 1 {
+			t.Error(errs)
+		}
+	})
+	<-begun
+	over, end := context.WithCancel(t.Context())
+	end()
+	if _, errs := r.Resolve(over, []string{"ref+file://a"}); len(errs) != 1 || !errors.Is(errs[0], context.Canceled) {
+		t.Error(errs)
+	}
+	waits := make(chan struct{})
+	all.Go(func() {
+		close(waits)
+		if got, errs := r.Resolve(t.Context(), []string{"ref+file://a"}); len(errs) > 0 || got["ref+file://a"].Reveal() != "x" {
+			t.Errorf("it is hindered: %v", errs)
+		}
+	})
+	<-waits
+	time.Sleep(20 * time.Millisecond)
+	giveUp()
+	all.Wait()
 }

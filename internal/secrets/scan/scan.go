@@ -1,6 +1,7 @@
 // Package scan finds the values of a store in files: as they are, and as they may
-// have been written into another text. It says where and which key, and never
-// what.
+// have been written into another text, in base64, hex or escaped, also where that text
+// is wrapped or folded over lines, or is UTF-16. What was compressed, encrypted or
+// encoded twice it does not find. It says where and which key, and never what.
 //
 // Its memory is bounded by the values and not by the files: they are read piece
 // by piece, and of a long value the beginning is looked for.
@@ -44,10 +45,24 @@ type Scanner struct {
 	Short []secrets.Key
 
 	needles map[string]*needle
-	// first has a bit for the first two bytes of each needle, and by has the needles
-	// by their first four: most places of a file are passed over at once.
-	first [1 << 16 / 64]uint64
-	by    map[[4]byte][]*needle
+	// first has the first two bytes of each needle, and by has the needles by their
+	// first four: most places of a file are passed over at once. In joined lines those
+	// are looked for that may have been wrapped, in encoded, or folded, in spaced.
+	first, encoded, spaced bits
+	by                     map[[4]byte][]*needle
+}
+
+// bits are a set of the first two bytes of texts.
+type bits [1 << 16 / 64]uint64
+
+func (b *bits) add(text []byte) {
+	two := int(text[0])<<8 | int(text[1])
+	b[two/64] |= 1 << (two % 64)
+}
+
+func (b *bits) has(text []byte) bool {
+	two := int(text[0])<<8 | int(text[1])
+	return b[two/64]&(1<<(two%64)) != 0
 }
 
 type needle struct {
@@ -115,7 +130,9 @@ func (s *Scanner) text(key secrets.Key, text string) bool {
 	for _, form := range escapes(text) {
 		s.add(key, form, "escaped")
 	}
-	s.add(key, hex.EncodeToString([]byte(text)), "hex")
+	inHex := hex.EncodeToString([]byte(text))
+	s.add(key, inHex, "hex")
+	s.add(key, strings.ToUpper(inHex), "hex")
 	for _, e := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		// It may begin anywhere in what was encoded: those characters count that it
 		// alone decides.
@@ -151,8 +168,11 @@ func (s *Scanner) add(key secrets.Key, text, form string) {
 	if n == nil {
 		n = &needle{text: []byte(text), form: form}
 		s.needles[text] = n
-		two := int(text[0])<<8 | int(text[1])
-		s.first[two/64] |= 1 << (two % 64)
+		s.first.add(n.text)
+		s.encoded.add(n.text)
+		if strings.Contains(text, " ") {
+			s.spaced.add(n.text)
+		}
 		four := [4]byte(n.text[:4])
 		s.by[four] = append(s.by[four], n)
 	}
@@ -164,53 +184,85 @@ func (s *Scanner) add(key secrets.Key, text, form string) {
 // Reader looks through one text. In a line each key is found once. What is
 // binary is passed over, and text is false.
 func (s *Scanner) Reader(ctx context.Context, file string, r io.Reader, found func(Match)) (text bool, err error) {
+	if r, err = asText(r); err != nil || r == nil {
+		return err != nil, err
+	}
 	buf := make([]byte, 0, piece+longest)
-	line, begun := 1, false
-	seen := map[secrets.Key]int{} // the line where it was last
+	line := 1
+	seen := map[Match]bool{} // without forms
+	wrapped, folded := &joined{line: 1}, &joined{line: 1, blank: true}
+	first := map[*joined]int{wrapped: 1, folded: 1}
 	for {
 		if err := ctx.Err(); err != nil {
 			return true, err
 		}
-		n, err := io.ReadFull(r, buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
+		before := len(buf)
+		n, err := io.ReadFull(r, buf[before:cap(buf)])
+		buf = buf[:before+n]
 		end := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 		if err != nil && !end {
 			return true, err
 		}
-		if !begun && bytes.IndexByte(buf[:min(len(buf), sniffed)], 0) >= 0 {
-			return false, nil
-		}
-		begun = true
-		limit := len(buf)
-		if !end {
-			limit -= longest
+		var here []Match
+		find := func(line int, n *needle) {
+			for _, key := range n.keys {
+				if at := (Match{file, line, key, ""}); !seen[at] {
+					seen[at] = true
+					here = append(here, Match{file, line, key, n.form})
+				}
+			}
 		}
 		counted := 0
-		for i := 0; i < limit && i+Shortest <= len(buf); i++ {
-			two := int(buf[i])<<8 | int(buf[i+1])
-			if s.first[two/64]&(1<<(two%64)) == 0 {
-				continue
+		limit := s.look(buf, end, &s.first, func(i int, n *needle) {
+			line += bytes.Count(buf[counted:i], []byte("\n"))
+			counted = i
+			find(line, n)
+		})
+		line += bytes.Count(buf[counted:limit], []byte("\n"))
+		for _, j := range []*joined{wrapped, folded} {
+			j.add(buf[before:])
+			bits := &s.encoded
+			if j.blank {
+				bits = &s.spaced
 			}
-			for _, n := range s.by[[4]byte(buf[i:i+4])] {
-				if !bytes.HasPrefix(buf[i:], n.text) {
-					continue
+			stop := s.look(j.text, end, bits, func(i int, n *needle) {
+				line, breaks, escaped := j.within(i, i+len(n.text), first[j])
+				encoded := n.form == "base64" || n.form == "hex"
+				if breaks > 0 && (j.blank && !encoded || !j.blank && (encoded || escaped)) {
+					find(line, n)
 				}
-				line += bytes.Count(buf[counted:i], []byte("\n"))
-				counted = i
-				for _, key := range n.keys {
-					if seen[key] != line {
-						seen[key] = line
-						found(Match{file, line, key, n.form})
-					}
-				}
-			}
+			})
+			first[j] = j.drop(stop, first[j])
+		}
+		slices.SortStableFunc(here, func(a, b Match) int { return a.Line - b.Line })
+		for _, m := range here {
+			found(m)
 		}
 		if end {
 			return true, nil
 		}
-		line += bytes.Count(buf[counted:limit], []byte("\n"))
 		buf = buf[:copy(buf, buf[limit:])]
 	}
+}
+
+// look calls found for each needle in a text, and gives how far it has looked: not
+// into what may go on, unless this is the end.
+func (s *Scanner) look(text []byte, end bool, first *bits, found func(at int, n *needle)) int {
+	limit := len(text)
+	if !end {
+		limit = max(limit-longest, 0)
+	}
+	for i := 0; i < limit && i+Shortest <= len(text); i++ {
+		if !first.has(text[i:]) {
+			continue
+		}
+		for _, n := range s.by[[4]byte(text[i:i+4])] {
+			if bytes.HasPrefix(text[i:], n.text) {
+				found(i, n)
+			}
+		}
+	}
+	return limit
 }
 
 // Walk is what Files looks through.

@@ -2,11 +2,14 @@ package scan_test
 
 import (
 	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/helm-kai/helm-kai/internal/secrets"
 	"github.com/helm-kai/helm-kai/internal/secrets/scan"
@@ -71,6 +74,61 @@ func TestReader(t *testing.T) {
 					t.Errorf("%d before, %d after: %q", before, after, got)
 				}
 			}
+		}
+	}
+}
+
+// TestLinesAndEncodings finds values in what is wrapped or folded over lines, and in
+// UTF-16.
+func TestLinesAndEncodings(t *testing.T) {
+	t.Parallel()
+	long := ""
+	for i := range 60 {
+		long += fmt.Sprintf("%x-", i*7919)
+	}
+	s := scanner(t, map[string]any{"plain": "the-value-1", "long": long, "words": "correct horse battery staple", "digits": "100200"})
+	wrap := func(text string, width int, between string) string {
+		out := ""
+		for ; len(text) > width; text = text[width:] {
+			out += text[:width] + between
+		}
+		return out + text
+	}
+	wide := func(order binary.ByteOrder, mark, text string) string {
+		var out []byte
+		for _, unit := range utf16.Encode([]rune(mark + text)) {
+			var two [2]byte
+			order.PutUint16(two[:], unit)
+			out = append(out, two[:]...)
+		}
+		return string(out)
+	}
+	inBase64 := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 50) + "the-value-1" + strings.Repeat("y", 90)))
+	for name, test := range map[string]struct{ text, want string }{
+		"base64 in 76 columns":      {"a\n" + wrap(inBase64, 76, "\n") + "\n", "2 plain base64"},
+		"and indented":              {"a: |\n  " + wrap(inBase64, 76, "\n  ") + "\n", "2 plain base64"},
+		"and with CRLF":             {wrap(inBase64, 72, "\r\n"), "1 plain base64"},
+		"a long one":                {wrap(base64.StdEncoding.EncodeToString([]byte(long)), 64, "\n"), "1 long base64"},
+		"upper hex":                 {strings.ToUpper(hex.EncodeToString([]byte("the-value-1"))), "1 plain hex"},
+		"wrapped hex":               {wrap(hex.EncodeToString([]byte("the-value-1")), 7, "\n"), "1 plain hex"},
+		"wrapped upper hex":         {"\n" + strings.ToUpper(wrap(hex.EncodeToString([]byte("the-value-1")), 10, "\n    ")), "2 plain hex"},
+		"YAML's folding":            {"a:\n  correct horse\n  battery staple\n", "2 words raw"},
+		"its > and CRLF":            {"a: >-\r\n    correct\r\n    horse battery\r\n    staple\r\n", "2 words raw"},
+		"its double quotes":         {"a: \"correct horse\\\n    \\ battery staple\"\n", "1 words raw"},
+		"a shell's lines":           {"x the-va\\\nlue-1", "1 plain raw"},
+		"two lines are no value":    {"100\n200\nthe-va\nlue-1\n", ""},
+		"UTF-16, little":            {wide(binary.LittleEndian, "\ufeff", "a\nthe-value-1"), "2 plain raw"},
+		"UTF-16, big":               {wide(binary.BigEndian, "\ufeff", "a\nthe-value-1"), "2 plain raw"},
+		"UTF-16, without the mark":  {wide(binary.LittleEndian, "", "password: the-value-1 é"), "1 plain raw"},
+		"UTF-16, with a face in it": {wide(binary.BigEndian, "\ufeff", "\U0001f600 the-value-1"), "1 plain raw"},
+		"binary":                    {"\x00\x01\x02the-value-1", ""},
+	} {
+		if got := found(t, s, test.text); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+		// Wherever it stands in a long text, too.
+		if strings.Contains(name, "base64") && found(t, s, strings.Repeat("z\n", 1<<17-20)+test.text) == "" {
+			t.Errorf("%s: it is not found between two pieces", name)
 		}
 	}
 }

@@ -49,6 +49,7 @@ const (
 	busy         // somebody else has a lock; it may go better in a while
 	taken        // the row is there already
 	noTable      // the table is not there
+	denied       // the server refuses who asks
 )
 
 // adapt writes a statement in the dialect. In s, ? is a parameter; {paths},

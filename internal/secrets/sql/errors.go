@@ -21,6 +21,9 @@ type said struct{ text, hint string }
 
 func (e *said) Error() string { return e.text }
 
+// noTLSHint is the way out where a server has no TLS.
+const noTLSHint = "let the server have it; only where the network is trusted switch it off: KAI_SQL_TLS=" + NoTLS
+
 // hintMark stands between an error and its way out.
 const hintMark = "\n  hint: "
 
@@ -28,12 +31,16 @@ const hintMark = "\n  hint: "
 // context, never the error of a driver, in whose fields more may stand than in
 // its text.
 type failure struct {
-	text  string
-	cause error
+	text   string
+	cause  error
+	denied bool
 }
 
 func (e *failure) Error() string { return e.text }
 func (e *failure) Unwrap() error { return e.cause }
+
+// Denied says whether the server has answered, and refuses who asks.
+func (e *failure) Denied() bool { return e.denied }
 
 // settingError is about Options, before anything is asked of a database: it will
 // be so however often it is tried.
@@ -68,13 +75,13 @@ func (s *Store) judge(err error) judgment {
 	case errors.Is(err, sql.ErrConnDone), errors.Is(err, driver.ErrBadConn), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return judgment{kind: lost, text: "the connection was lost"}
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid):
-		return judgment{hint: "give the CA of the server's certificate, and the name that this has"}
+		return judgment{hint: "give the CA of the server's certificate in KAI_SQL_CACERT, and address the server by the name that this has"}
 	case errors.As(err, &name) && name.IsNotFound:
 		return judgment{hint: "check the host"}
 	case errors.As(err, &call), errors.As(err, &op), errors.Is(err, net.ErrClosed):
 		return judgment{kind: lost}
 	case strings.Contains(err.Error(), "server refused TLS connection"):
-		return judgment{text: "the server has no TLS", hint: "let the server have it; only where the network is trusted set the mode of TLS to " + NoTLS}
+		return judgment{text: "the server has no TLS", hint: noTLSHint}
 	}
 	return judgment{}
 }
@@ -104,7 +111,7 @@ func (s *Store) failed(ctx context.Context, what string, err error) error {
 	if password := s.password.Reveal(); len(password) > 3 {
 		text = strings.ReplaceAll(text, password, secrets.Masked)
 	}
-	return &failure{text, cause}
+	return &failure{text, cause, j.kind == denied}
 }
 
 // The pauses between two tries.

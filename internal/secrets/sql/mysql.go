@@ -55,7 +55,7 @@ func judgeMySQL(err error) judgment {
 		return judgment{kind: lost, text: "the connection was lost"}
 	}
 	if errors.Is(err, drivermysql.ErrNoTLS) {
-		return judgment{text: "the server has no TLS", hint: "let the server have it; only where the network is trusted set the mode of TLS to " + NoTLS}
+		return judgment{text: "the server has no TLS", hint: noTLSHint}
 	}
 	var e *drivermysql.MySQLError
 	if !errors.As(err, &e) {
@@ -72,10 +72,12 @@ func judgeMySQL(err error) judgment {
 	case 1040, 1053, 1152, 1158, 1159, 1160, 1161, 1203, 1927, 3169, 4031:
 		j.kind = lost
 	case 1045, 1698:
+		j.kind = denied
 		j.hint = "check the user and the password, and from which hosts the user may come"
 	case 1049:
 		j.hint = "create the database: kai does not"
 	case 1044, 1142, 1143:
+		j.kind = denied
 		j.hint = "the user needs SELECT, INSERT, UPDATE and DELETE on the tables, and CREATE for the first write"
 	case 1290, 1836:
 		j.hint = "this server is a replica: give the primary's address"

@@ -79,12 +79,14 @@ func judgePostgres(err error) judgment {
 	case "57P01", "57P02", "57P03", "53300", "25P03":
 		j.kind = lost
 	case "28P01", "28000":
+		j.kind = denied
 		j.hint = "check the user and the password, and what pg_hba.conf says of them"
 	case "3D000":
 		j.hint = "create the database: kai does not"
 	case "3F000":
 		j.hint = "create the schema: kai does not"
 	case "42501":
+		j.kind = denied
 		j.hint = "the user needs SELECT, INSERT, UPDATE and DELETE on the tables, and CREATE on the schema for the first write"
 	case "25006":
 		j.hint = "this server is a replica: give the primary's address"

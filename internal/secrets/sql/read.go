@@ -131,6 +131,32 @@ func (s *Store) List(ctx context.Context, deployment string) ([]secrets.Path, er
 	return paths, nil
 }
 
+// Deployments gives the deployments that hold something, sorted.
+func (s *Store) Deployments(ctx context.Context) ([]string, error) {
+	var out []string
+	err := s.try(ctx, "list", func() error {
+		out = nil
+		if there, err := s.ready(ctx, false); err != nil || !there {
+			return err
+		}
+		rows, err := s.db.QueryContext(ctx, s.adapt("SELECT DISTINCT deployment FROM {paths} WHERE held = 1"))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var name string
+			if err := rows.Scan(&name); err != nil {
+				return err
+			}
+			out = append(out, name)
+		}
+		return rows.Err()
+	})
+	slices.Sort(out)
+	return out, err
+}
+
 // History implements secrets.Historian. The version that a deletion made is one
 // of them.
 func (s *Store) History(ctx context.Context, path secrets.Path) ([]secrets.Doc, error) {

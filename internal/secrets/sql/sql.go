@@ -146,6 +146,10 @@ func open(o Options) (*Store, error) {
 	s.db.SetMaxIdleConns(conns)
 	s.db.SetConnMaxIdleTime(time.Minute)
 	s.db.SetConnMaxLifetime(30 * time.Minute)
+	if f, ok := connector.(*fileConnector); ok {
+		// Such a connection does not see what others write after it was made.
+		f.once = func() { s.db.SetMaxIdleConns(-1) }
+	}
 	return s, nil
 }
 

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -31,21 +32,69 @@ var sqlite = &dialect{
 // writing at its begin, so that none reads what it then may not write upon; what
 // is committed is on the disk.
 func connectSQLite(t target, patience time.Duration) (driver.Connector, error) {
-	query := url.Values{
+	both, err := connectFile(t.file, url.Values{
 		"mode":          {"rw"},
 		"_txlock":       {"immediate"},
 		"_busy_timeout": {strconv.FormatInt(min(patience, shortWait).Milliseconds(), 10)},
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {"FULL"},
 		"_error_rc":     {"1"},
+	})
+	if err != nil {
+		return nil, err
 	}
-	name := filepath.ToSlash(t.file)
+	return &fileConnector{Connector: both, file: t.file}, nil
+}
+
+func connectFile(file string, query url.Values) (driver.Connector, error) {
+	name := filepath.ToSlash(file)
 	if !strings.HasPrefix(name, "/") {
 		name = "/" + name // a drive
 	}
 	dsn := url.URL{Scheme: "file", Path: name, RawQuery: query.Encode()}
 	return driversqlite.NewConnector(dsn.String())
 }
+
+// fileConnector opens a file for reading alone where it may not be written, or its
+// folder may not: SQLite by itself wants to write beside what it reads.
+type fileConnector struct {
+	driver.Connector
+	file string
+	// once is called where a connection may only read.
+	once func()
+}
+
+// Connect implements driver.Connector.
+func (c *fileConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	var e *driversqlite.Error
+	if !errors.As(err, &e) || e.Code()&0xff != codeReadOnly && e.Code()&0xff != codeCannotOpen {
+		return conn, err
+	}
+	query := url.Values{"mode": {"ro"}, "_error_rc": {"1"}}
+	// What was committed and is not in the file yet, stands beside it. Without that
+	// nothing beside it is needed.
+	if info, err := os.Stat(c.file + "-wal"); err != nil || info.Size() == 0 {
+		query.Set("immutable", "1")
+	}
+	reading, wrong := connectFile(c.file, query)
+	if wrong != nil {
+		return nil, err
+	}
+	if conn, wrong = reading.Connect(ctx); wrong != nil {
+		return nil, err
+	}
+	if c.once != nil {
+		c.once()
+	}
+	return conn, nil
+}
+
+// Result codes of sqlite3.h.
+const (
+	codeReadOnly   = 8
+	codeCannotOpen = 14
+)
 
 // create makes an empty file for its owner alone. SQLite gives the files that it
 // makes beside it the same rights.
@@ -84,10 +133,10 @@ func judgeSQLite(err error) judgment {
 		return judgment{busy, "the file is locked by another process", "wait until that has ended what it does, or end it"}
 	case 13:
 		return judgment{other, "the disk is full", "make room, and do it again"}
-	case 8:
+	case codeReadOnly:
 		return judgment{other, "the file is read-only, or its folder is", "give the user of this process the right to write both"}
-	case 14:
-		return judgment{other, "the file cannot be opened", "the user of this process must have the right to write it and its folder"}
+	case codeCannotOpen:
+		return judgment{other, "the file cannot be opened", "the user of this process must have the right to read it; and to write it and its folder where another process left something beside it (-wal)"}
 	case 11:
 		return judgment{other, "the file is damaged", "restore it from a backup"}
 	case 26:

@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
+
+	"github.com/helm-kai/helm-kai/internal/secrets"
 )
 
 // The modes of TLS.
@@ -63,7 +64,7 @@ func (o TLS) load(host string) (tlsSettings, error) {
 		c.ServerName = host
 	}
 	if o.CA != "" {
-		pem, err := os.ReadFile(o.CA)
+		pem, err := secrets.ReadFile(o.CA, maxCA)
 		if err != nil {
 			return tlsSettings{}, fmt.Errorf("the CA for TLS: %w", err)
 		}
@@ -73,7 +74,7 @@ func (o TLS) load(host string) (tlsSettings, error) {
 		}
 	}
 	if o.Cert != "" || o.Key != "" {
-		pair, err := tls.LoadX509KeyPair(o.Cert, o.Key)
+		pair, err := loadPair(o.Cert, o.Key)
 		if err != nil {
 			return tlsSettings{}, fmt.Errorf("the client's certificate for TLS: %w", err)
 		}
@@ -83,6 +84,22 @@ func (o TLS) load(host string) (tlsSettings, error) {
 		onlyAuthority(c)
 	}
 	return tlsSettings{c}, nil
+}
+
+// maxCA bounds a file of certificates, or of a key.
+const maxCA = 1 << 20
+
+// loadPair reads a certificate and its key.
+func loadPair(cert, key string) (tls.Certificate, error) {
+	certPEM, err := secrets.ReadFile(cert, maxCA)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	keyPEM, err := secrets.ReadFile(key, maxCA)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(certPEM, keyPEM)
 }
 
 // onlyAuthority leaves out the host's name of what is verified.

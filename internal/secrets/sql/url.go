@@ -37,7 +37,7 @@ func parse(o Options) (target, error) {
 	if scheme == "sqlite" {
 		return parseFile(strings.TrimPrefix(rest, "//"), o)
 	}
-	d := map[string]*dialect{"postgres": postgres, "postgresql": postgres, "mysql": mysql, "mariadb": mysql}[scheme]
+	d := dialects[scheme]
 	if d == nil || !strings.HasPrefix(rest, "//") {
 		return target{}, errors.New("the URL of the database is none that kai knows" + shapes)
 	}
@@ -93,6 +93,39 @@ func parse(o Options) (target, error) {
 	}
 	return t, nil
 }
+
+// PlainText says whether a server would be spoken to without TLS.
+func (o Options) PlainText() bool {
+	t, err := parse(o)
+	return err == nil && t.file == "" && t.tls.config == nil
+}
+
+// Server says which server a URL is of, to be compared with another, whether what is
+// sent there stays on this machine, and whether the URL has TLS switched off. A URL of
+// a file, and one that cannot be read, is of no server: "".
+func Server(address string) (server string, local, plain bool) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", false, false
+	}
+	d := dialects[u.Scheme]
+	if d == nil {
+		return "", false, false
+	}
+	host, port := u.Hostname(), u.Port()
+	plain = u.Query().Get("sslmode") == NoTLS
+	if host == "" {
+		host = u.Query().Get(d.socket)
+		return d.name + " " + host, true, plain
+	}
+	if port == "" {
+		port = strconv.Itoa(int(d.port))
+	}
+	return d.name + " " + net.JoinHostPort(strings.ToLower(host), port), isLocal(host), plain
+}
+
+// dialects are those of servers, by the schemes of URLs.
+var dialects = map[string]*dialect{"postgres": postgres, "postgresql": postgres, "mysql": mysql, "mariadb": mysql}
 
 func parseFile(name string, o Options) (target, error) {
 	if name == "" || name == ":memory:" || strings.ContainsRune(name, 0) {

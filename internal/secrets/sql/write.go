@@ -40,6 +40,19 @@ func (s *Store) Write(ctx context.Context, doc secrets.Doc) (string, error) {
 	return version(w.result), nil
 }
 
+// Check implements secrets.Checker.
+func (s *Store) Check(_ context.Context, docs []secrets.Doc) error {
+	for _, doc := range docs {
+		if err := checkPath(doc.Path); err != nil {
+			return err
+		}
+		if _, err := encode(doc); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // attempt writes once. A write that was done by an attempt before is not done
 // again, even if that is committed only now: this one waits for its lock.
 func (s *Store) attempt(ctx context.Context, w *write) error {

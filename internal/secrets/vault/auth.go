@@ -140,7 +140,11 @@ func (c *Client) credential(ctx context.Context, what string, from Credential, f
 		return value, nil
 	}
 	wrapper := sha256.Sum256([]byte(value.Reveal()))
+	other := &Error{Kind: Expired, Text: fmt.Sprintf("Vault at %s: what was wrapped is not %s", c.options.Address, what), Hint: "wrap the answer of Vault that holds it, as vault … -wrap-ttl=5m does"}
 	if opened, ok := c.unwraps[wrapper]; ok {
+		if opened.IsZero() {
+			return value, other
+		}
 		return opened, nil
 	}
 	secret, err := c.send(ctx, c.as(value), call{doing: "unwrap", path: "sys/wrapping/unwrap", once: true, run: func(ctx context.Context, client *api.Client) (*api.Secret, error) {
@@ -148,7 +152,19 @@ func (c *Client) credential(ctx context.Context, what string, from Credential, f
 	}}, value)
 	if err != nil {
 		var failed *Error
-		if errors.As(err, &failed) && failed.Kind != Away && failed.Kind != Sealed && failed.Kind != Unsure {
+		if errors.As(err, &failed) && failed.Kind == Unsure || ctx.Err() != nil {
+			c.lost[wrapper] = true
+			c.begun.Store(true)
+			return value, err
+		}
+		if errors.As(err, &failed) && failed.Kind != Away && failed.Kind != Sealed && c.lost[wrapper] {
+			return value, &Error{
+				Kind: Expired,
+				Text: fmt.Sprintf("Vault at %s: the wrapping token of %s was opened from here, and the answer was lost on the way", c.options.Address, what),
+				Hint: "revoke what was in it, and wrap a new one",
+			}
+		}
+		if errors.As(err, &failed) && failed.Kind != Away && failed.Kind != Sealed {
 			return value, &Error{
 				Kind: Expired,
 				Text: fmt.Sprintf("Vault at %s: the wrapping token of %s has expired, or was opened before", c.options.Address, what),
@@ -157,14 +173,15 @@ func (c *Client) credential(ctx context.Context, what string, from Credential, f
 		}
 		return value, err
 	}
+	c.begun.Store(true)
 	var text string
 	if secret != nil {
 		text, _ = find(secret).(string)
 	}
-	if text == "" {
-		return value, &Error{Kind: Expired, Text: fmt.Sprintf("Vault at %s: what was wrapped is not %s", c.options.Address, what), Hint: "wrap the answer of Vault that holds it, as vault … -wrap-ttl=5m does"}
-	}
 	c.unwraps[wrapper] = secrets.New(text)
+	if text == "" {
+		return value, other
+	}
 	return c.unwraps[wrapper], nil
 }
 
@@ -203,6 +220,7 @@ func (c *Client) logIn(ctx context.Context, spent *session) (*session, error) {
 	case secret == nil || secret.Auth == nil || secret.Auth.ClientToken == "":
 		return nil, &Error{Kind: Expired, Text: fmt.Sprintf("log in by %s at %s in Vault at %s: no token came back", auth.method(), path, c.options.Address), Hint: "does it want a second factor? A login of kai has none"}
 	}
+	c.begun.Store(true)
 	s := &session{token: secrets.New(secret.Auth.ClientToken), limited: uses > 0}
 	s.client = c.as(s.token)
 	s.left.Store(int64(uses))

@@ -47,6 +47,9 @@ type Error struct {
 // what is to log in cannot be read.
 func (e *Error) Lasting() bool { return e.lasting }
 
+// Denied says whether Vault has answered, and refuses who asks.
+func (e *Error) Denied() bool { return e.Kind == Denied || e.Kind == Expired }
+
 func (e *Error) Error() string {
 	if e.Hint == "" {
 		return e.Text
@@ -59,6 +62,7 @@ type failure struct {
 	Error
 	again  bool // asking again may help
 	undone bool // what was asked for was certainly not done
+	nobody bool // nothing is there that could answer
 	status int
 	said   string // by Vault
 	asked  call
@@ -152,10 +156,10 @@ func (c *Client) judgeNetwork(f *failure, doing string, err error) {
 	at := "Vault at " + c.options.Address
 	switch {
 	case errors.As(err, &name):
-		f.undone = true
+		f.undone, f.nobody = true, name.IsNotFound
 		f.Text, f.Hint = fmt.Sprintf("%s: there is no host %s", at, name.Name), "check the address"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		f.undone = true
+		f.undone, f.nobody = true, true
 		f.Text, f.Hint = at+" refuses the connection", "is it running, and is this its address?"
 	case errors.As(err, &dial) && dial.Op == "dial":
 		f.undone = true

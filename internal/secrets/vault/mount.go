@@ -194,17 +194,11 @@ func (c *Client) Read(ctx context.Context, paths []string) (map[string]map[strin
 	var places []string
 	versions := make(map[string]int, len(paths))
 	for _, path := range paths {
-		clean := strings.Trim(path, "/")
-		if err := segments(fmt.Sprintf("%q", path), strings.Split(clean, "/")...); err != nil {
-			return nil, err
-		}
-		m, err := c.mountOf(ctx, clean)
+		clean, second, err := c.place(ctx, path)
 		if err != nil {
 			return nil, err
 		}
-		if m.engine == "kv" && m.version == 2 {
-			rest := strings.TrimPrefix(strings.TrimPrefix(clean, m.path), "/")
-			clean = m.path + "/data/" + strings.TrimPrefix(rest, "data/")
+		if second {
 			versions[clean] = 2
 		}
 		if read[clean] == nil {
@@ -237,6 +231,24 @@ func (c *Client) Read(ctx context.Context, paths []string) (map[string]map[strin
 		}
 	}
 	return found, nil
+}
+
+// place gives the path of the API that a path is read by, and whether that is an entry
+// of kv's second version.
+func (c *Client) place(ctx context.Context, path string) (place string, second bool, err error) {
+	clean := strings.Trim(path, "/")
+	if err := segments(fmt.Sprintf("%q", path), strings.Split(clean, "/")...); err != nil {
+		return "", false, err
+	}
+	m, err := c.mountOf(ctx, clean)
+	if err != nil {
+		return "", false, err
+	}
+	if m.engine != "kv" || m.version != 2 {
+		return clean, false, nil
+	}
+	rest := strings.TrimPrefix(strings.TrimPrefix(clean, m.path), "/")
+	return m.path + "/data/" + strings.TrimPrefix(rest, "data/"), true, nil
 }
 
 // keysOf gives the names that an answer to LIST has.

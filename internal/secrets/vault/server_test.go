@@ -269,6 +269,15 @@ func TestOlderData(t *testing.T) {
 }
 
 // TestPolicies: what Policy gives is enough, and nothing beside.
+func policyOf(t *testing.T, access Access) string {
+	t.Helper()
+	text, err := Policy(access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 func TestPolicies(t *testing.T) {
 	t.Parallel()
 	a := server(t)
@@ -282,7 +291,7 @@ func TestPolicies(t *testing.T) {
 	}
 	access := Access{KV: KV{Mount: mount, Prefix: "shop"}, Deployment: "dev", Apps: []string{"carts"}, Scopes: []string{"secret"}}
 	as := func(access Access) secrets.Store {
-		return a.store(a.grant(map[string]any{"policies": []string{a.policy(Policy(access))}}), access.KV)
+		return a.store(a.grant(map[string]any{"policies": []string{a.policy(policyOf(t, access))}}), access.KV)
 	}
 
 	s := as(access)
@@ -342,7 +351,7 @@ func TestAuthMethods(t *testing.T) {
 	a := server(t)
 	mount := a.kv("2")
 	storetest.Put(t, a.store(nil, KV{Mount: mount}), carts, fields("one"))
-	policy := a.policy(Policy(Access{KV: KV{Mount: mount}, Deployment: "dev", Apps: []string{"carts"}}))
+	policy := a.policy(policyOf(t, Access{KV: KV{Mount: mount}, Deployment: "dev", Apps: []string{"carts"}}))
 	want := func(t *testing.T, auth Auth) {
 		t.Helper()
 		s, err := newClient(t, Options{Address: a.addr, Auth: auth}).Store(t.Context(), KV{Mount: mount})

@@ -57,8 +57,18 @@ func (kv KV) Entry(path secrets.Path) (string, error) {
 
 // Store gives the store on an engine kv, and closes the client with it. Where the
 // version has to be asked for, it logs in. Of kv's first version the store is one
-// that only reads.
+// that only reads. Where the version cannot be asked for after the login, the store
+// asks for it again when it is used: a login may be good for one time.
 func (c *Client) Store(ctx context.Context, kv KV) (secrets.Store, error) {
+	s, err := c.store(ctx, kv)
+	if err != nil && c.begun.Load() {
+		return &late{client: c, kv: kv}, nil
+	}
+	return s, err
+}
+
+// store gives the store, once its engine is known.
+func (c *Client) store(ctx context.Context, kv KV) (secrets.Store, error) {
 	place, prefix := kv.places()
 	if err := kv.check(); err != nil {
 		return nil, err
@@ -333,6 +343,16 @@ func (s *second) Write(ctx context.Context, doc secrets.Doc) (string, error) {
 	return "", s.bury(ctx, doc.Path, now.version+1)
 }
 
+// Check implements secrets.Checker. What its listener takes, Vault does not say.
+func (s *second) Check(_ context.Context, docs []secrets.Doc) error {
+	for _, doc := range docs {
+		if _, _, err := s.body(doc); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // body gives what is written. JSON has only texts of Unicode, and would change
 // others without a word.
 func (s *second) body(doc secrets.Doc) (map[string]any, []secrets.Value, error) {
@@ -461,9 +481,14 @@ func (s *first) List(ctx context.Context, deployment string) ([]secrets.Path, er
 	return listAll(ctx, s.client, s.base, deployment)
 }
 
+// Check implements secrets.Checker: it can hold nothing new.
+func (s *first) Check(context.Context, []secrets.Doc) error { return s.readOnly() }
+
 // Write implements secrets.Store: it cannot.
-func (s *first) Write(context.Context, secrets.Doc) (string, error) {
-	return "", &secrets.CannotError{
+func (s *first) Write(context.Context, secrets.Doc) (string, error) { return "", s.readOnly() }
+
+func (s *first) readOnly() error {
+	return &secrets.CannotError{
 		Store: "vault",
 		What:  "write: " + s.base + " is kv's first version, in which two writers lose what the other has written",
 		Hint:  "make it the second: vault kv enable-versioning " + strings.SplitN(s.base, "/", 2)[0],

@@ -10,7 +10,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"strconv"
 	"time"
 
@@ -67,18 +66,7 @@ func (t TLS) config() (*tls.Config, error) {
 // maxFile bounds what is read of a file: a token, a certificate.
 const maxFile = 1 << 20
 
-func readFile(name string) ([]byte, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("%s has more than %d bytes", name, maxFile)
-	}
-	return data, err
-}
+func readFile(name string) ([]byte, error) { return secrets.ReadFile(name, maxFile) }
 
 func newTransport(t TLS) (*http.Transport, error) {
 	config, err := t.config()

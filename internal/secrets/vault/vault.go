@@ -6,11 +6,16 @@
 // versions: it is read, and never written.
 //
 // Its rules:
-//   - The first request logs in, and nothing is looked up before: a token that
-//     may be used once reads one thing.
+//   - The first request logs in, and nothing is looked up before but a mount's
+//     version, which costs no use: a given token that may be used once reads one
+//     thing. For who stays (Options.Long), such a token is none.
+//   - What logging in has used, a wrapping token or a secret id that is good once, is
+//     not used again while the client lives: it outlives a question that failed.
 //   - Who is refused because a token has ended logs in again and repeats.
 //   - What is only away (429, 5xx, no connection) is asked again for a while;
-//     a write only where it was certainly not done.
+//     a write only where it was certainly not done. Where nobody has answered yet,
+//     and nothing is there that could, it is asked again once: the address may be
+//     wrong. Who stays (Options.Long) is patient there, too.
 //   - No error holds a token, a credential or a value. What Vault says is shown
 //     without them, and what is no answer of Vault is not shown at all.
 //   - An answer has at most 16 MiB.
@@ -58,7 +63,10 @@ type Client struct {
 
 	gate     chan struct{} // holds one: who logs in
 	session  atomic.Pointer[session]
+	answered atomic.Bool                         // something came from Vault
 	unwraps  map[[sha256.Size]byte]secrets.Value // what wrapping tokens held; who logs in has it
+	lost     map[[sha256.Size]byte]bool          // wrapping tokens whose answer was cut off; likewise
+	begun    atomic.Bool                         // logging in has used something that may be good once
 	mountsMu sync.Mutex
 	mounts   []mount
 
@@ -109,7 +117,7 @@ func New(options Options) (*Client, error) {
 	}
 	c := &Client{
 		options: options, base: base, http: transport,
-		gate: make(chan struct{}, 1), unwraps: map[[sha256.Size]byte]secrets.Value{},
+		gate: make(chan struct{}, 1), unwraps: map[[sha256.Size]byte]secrets.Value{}, lost: map[[sha256.Size]byte]bool{},
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	return c, nil
@@ -282,6 +290,7 @@ func (c *Client) send(ctx context.Context, client *api.Client, call call, hidden
 		secret, err := call.run(attempt, client)
 		cancel()
 		if err == nil {
+			c.answered.Store(true)
 			return secret, nil
 		}
 		if ctx.Err() != nil {
@@ -293,6 +302,12 @@ func (c *Client) send(ctx context.Context, client *api.Client, call call, hidden
 			return nil, c.explain(ctx, f)
 		}
 		limit := c.options.Patience
+		if f.status != 0 {
+			c.answered.Store(true)
+		}
+		if f.nobody && !c.options.Long && !c.answered.Load() {
+			limit = min(limit, firstContact)
+		}
 		pause := jitter(wait)
 		if note.retryAfter > 0 {
 			// Who is told when to come waits for it, also beyond the patience.
@@ -317,4 +332,6 @@ func (c *Client) send(ctx context.Context, client *api.Client, call call, hidden
 const (
 	longestRetryAfter = time.Minute
 	sealedPatience    = 3 * time.Second
+	// firstContact is enough for one more question.
+	firstContact = 200 * time.Millisecond
 )

@@ -287,19 +287,32 @@ func TestAgain(t *testing.T) {
 		listener.Close()
 		wantError(t, read(t, newStore(t, Options{Address: "http://" + address, Patience: time.Millisecond})), Away, "http://"+address+" refuses the connection", "is it running")
 
-		// It comes up while it is asked.
-		late := make(chan error, 1)
-		s := newStore(t, Options{Address: "http://" + address})
-		go func() { _, err := s.Read(t.Context(), []secrets.Path{carts}); late <- err }()
-		time.Sleep(300 * time.Millisecond)
-		if listener, err = net.Listen("tcp", address); err != nil {
-			t.Skip(err) // somebody else has the port now
+		// Without patience for what has never answered: the address may be wrong.
+		begin := time.Now()
+		wantError(t, read(t, newStore(t, Options{Address: "http://" + address})), Away, "refuses the connection")
+		wantError(t, read(t, newStore(t, Options{Address: "http://no-such-host.invalid:8200"})), Away)
+		if time.Since(begin) > 5*time.Second {
+			t.Errorf("it waited %v", time.Since(begin))
 		}
-		server := &http.Server{Handler: ok, ReadHeaderTimeout: time.Second}
-		go func() { _ = server.Serve(listener) }()
-		defer server.Close()
-		if err := <-late; err != nil {
-			t.Error(err)
+
+		// It comes up while it is asked by one who stays, and again for one whom it has
+		// answered before.
+		answered := newStore(t, Options{Address: "http://" + address})
+		answered.(*second).client.answered.Store(true)
+		for _, s := range []secrets.Store{newStore(t, Options{Address: "http://" + address, Long: true}), answered} {
+			late := make(chan error, 1)
+			go func() { _, err := s.Read(t.Context(), []secrets.Path{carts}); late <- err }()
+			time.Sleep(300 * time.Millisecond)
+			if listener, err = net.Listen("tcp", address); err != nil {
+				t.Skip(err) // somebody else has the port now
+			}
+			server := &http.Server{Handler: ok, ReadHeaderTimeout: time.Second}
+			go func() { _ = server.Serve(listener) }()
+			err := <-late
+			server.Close()
+			if err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }
