@@ -15,6 +15,9 @@ var explainLine = regexp.MustCompile(`^\$ kai (explain .*)$`)
 // for Sock Shop.
 func TestExplainPage(t *testing.T) {
 	t.Parallel()
+	if raceDetector {
+		t.Skip("thousands of charts: e2e runs it without the race detector")
+	}
 	const page = "../../docs/explain.md"
 	data, err := os.ReadFile(page)
 	if err != nil {

@@ -71,8 +71,11 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: commands,
 		Condition: func(name string) (bool, error) {
-			if name == "mount" {
+			switch name {
+			case "mount":
 				return canMount(), nil
+			case "race":
+				return raceDetector, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},

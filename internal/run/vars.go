@@ -34,7 +34,7 @@ func parseNamed(text string) ([]Named, error) {
 			continue
 		}
 		fail := func(format string, args ...any) {
-			wrong = append(wrong, fmt.Errorf(name+": "+format, args...))
+			wrong = append(wrong, fmt.Errorf("%s: %w", name, fmt.Errorf(format, args...)))
 		}
 		p, err := secrets.ParsePattern(place)
 		key, one := p.Key("")
