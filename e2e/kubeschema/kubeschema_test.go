@@ -45,6 +45,7 @@ const openAPIWant = `{
   "properties": {
     "apiVersion": {"const": "apps/v1"},
     "kind": {"const": "Thing"},
+    "metadata": {"type": "object"},
     "spec": {"$ref": "#/definitions/io.k8s.api.apps.v1.ThingSpec"}
   },
   "required": ["apiVersion", "kind", "spec"],
@@ -93,6 +94,7 @@ const crdWant = `{
   "properties": {
     "apiVersion": {"const": "gateway.example.com/v1"},
     "kind": {"const": "Road"},
+    "metadata": {"type": "object"},
     "spec": {
       "additionalProperties": false,
       "properties": {
