@@ -28,6 +28,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/helm-kai/helm-kai/e2e/child"
 	"github.com/helm-kai/helm-kai/e2e/databases"
 	"github.com/helm-kai/helm-kai/e2e/vaultserver"
 )
@@ -129,7 +130,7 @@ func (c *secretsCanary) stores(t *testing.T) []canaryStore {
 		start func(context.Context) (*databases.Server, error)
 	}{{"postgres", databases.Postgres}, {"mariadb", databases.MariaDB}} {
 		d, err := server.start(t.Context())
-		if missing := (*databases.MissingError)(nil); errors.As(err, &missing) && os.Getenv(databases.Required) == "" {
+		if missing := (*child.MissingError)(nil); errors.As(err, &missing) && os.Getenv(child.Required) == "" {
 			t.Logf("without %s: %v", server.name, err)
 			continue
 		}

@@ -26,6 +26,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/helm-kai/helm-kai/e2e/child"
 	"github.com/helm-kai/helm-kai/e2e/images"
 	"github.com/helm-kai/helm-kai/e2e/tools"
 )
@@ -218,7 +219,7 @@ func amqpMethod(r io.Reader) (class, method uint16, rest []byte, err error) {
 
 func tryNATS(t *testing.T, p *pods) {
 	c := p.container(t, "nats")
-	monitor, monitorPort, err := images.FreeAddress()
+	monitor, monitorPort, err := child.FreeAddress()
 	must(t, err)
 	s := images.ForTest(t, images.NATS(tool(t, natsServer), monitorPort), c.image())
 	given := local(t, p.env(t, "app", "NATS_URL"), "nats.friends:4222", s)

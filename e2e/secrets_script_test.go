@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/helm-kai/helm-kai/e2e/child"
 	"github.com/helm-kai/helm-kai/e2e/databases"
 	"github.com/helm-kai/helm-kai/e2e/vaultserver"
 )
@@ -97,8 +98,8 @@ func (s *script) startVault(ctx context.Context) error {
 func (s *script) startDatabase(ts *testscript.TestScript, name string) {
 	start := map[string]func(context.Context) (*databases.Server, error){"postgres": databases.Postgres, "mariadb": databases.MariaDB}[name]
 	d, err := start(s.test.Context())
-	if missing := (*databases.MissingError)(nil); errors.As(err, &missing) && os.Getenv(databases.Required) == "" {
-		s.t.Skip(fmt.Sprintf("%v; %s=required makes this a failure", err, databases.Required))
+	if missing := (*child.MissingError)(nil); errors.As(err, &missing) && os.Getenv(child.Required) == "" {
+		s.t.Skip(fmt.Sprintf("%v; %s=required makes this a failure", err, child.Required))
 	}
 	ts.Check(err)
 	s.servers.databases[name] = d

@@ -24,6 +24,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/helm-kai/helm-kai/e2e/child"
 	"github.com/helm-kai/helm-kai/e2e/controlplane"
 	"github.com/helm-kai/helm-kai/e2e/databases"
 	"github.com/helm-kai/helm-kai/e2e/tools"
@@ -371,7 +372,7 @@ func (s store) inside(path string, args ...string) []string {
 
 // missing says of an error whether something is only not installed here, and says so.
 func missing(err error) bool {
-	var server *databases.MissingError
+	var server *child.MissingError
 	var program *exec.Error
 	if !errors.As(err, &server) && !errors.As(err, &program) {
 		return false

@@ -9,13 +9,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,22 +21,11 @@ import (
 	"github.com/helm-kai/helm-kai/e2e/child"
 )
 
-// Required is the variable of the environment that makes a server which is not installed a failure of ForTest, and not a
-// skipped test.
-const Required = "KAI_E2E_DATABASES"
-
 // The bounds of time, for a slow machine that does much else.
 const (
 	startWithin = 2 * time.Minute
 	endWithin   = 30 * time.Second
 )
-
-// MissingError says that a server is not installed.
-type MissingError struct{ Binary, Package string }
-
-func (e *MissingError) Error() string {
-	return fmt.Sprintf("%s is not installed (Debian: apt-get install %s)", e.Binary, e.Package)
-}
 
 // Server is a server that runs.
 type Server struct {
@@ -100,7 +86,7 @@ type client struct {
 
 // Exec executes statements in a database, which is made where there is none.
 func (s *Server) Exec(ctx context.Context, database, statements string) error {
-	path, err := find(s.client.pkg, []string{"/usr/bin"}, s.client.name)
+	path, err := child.Find(s.client.pkg, []string{"/usr/bin"}, s.client.name)
 	if err != nil {
 		return err
 	}
@@ -119,9 +105,9 @@ func (s *Server) Exec(ctx context.Context, database, statements string) error {
 func ForTest(t testing.TB, start func(ctx context.Context) (*Server, error)) *Server {
 	t.Helper()
 	s, err := start(t.Context())
-	var missing *MissingError
-	if errors.As(err, &missing) && os.Getenv(Required) == "" {
-		t.Skipf("%v; %s=required makes this a failure", err, Required)
+	var missing *child.MissingError
+	if errors.As(err, &missing) && os.Getenv(child.Required) == "" {
+		t.Skipf("%v; %s=required makes this a failure", err, child.Required)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +128,7 @@ func (s *Server) prepare(account string) error {
 	}
 	s.dir, s.User, s.Password = dir, "kai", rand.Text()
 	if os.Geteuid() == 0 {
-		if s.owner, err = credential(account); err != nil {
+		if s.owner, err = child.Account(account); err != nil {
 			return err
 		}
 	}
@@ -150,40 +136,7 @@ func (s *Server) prepare(account string) error {
 		return err
 	}
 	s.CA = filepath.Join(dir, "ca.pem")
-	return s.handOver()
-}
-
-// handOver makes all in the folder the server's.
-func (s *Server) handOver() error {
-	if s.owner == nil {
-		return nil
-	}
-	return filepath.WalkDir(s.dir, func(path string, _ os.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(path, int(s.owner.Uid), int(s.owner.Gid))
-	})
-}
-
-// credential is the package's own account, or nobody.
-func credential(account string) (*syscall.Credential, error) {
-	for _, name := range []string{account, "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, err := strconv.ParseUint(u.Uid, 10, 32)
-		if err != nil {
-			return nil, err
-		}
-		gid, err := strconv.ParseUint(u.Gid, 10, 32)
-		if err != nil {
-			return nil, err
-		}
-		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
-	}
-	return nil, fmt.Errorf("neither the user %s nor nobody is there", account)
+	return child.HandOver(s.dir, s.owner)
 }
 
 // run runs a command of the server's to its end, as its user.
@@ -243,50 +196,10 @@ func (s *Server) startOnce(ctx context.Context) error {
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready in time: %w\n%s", s.Name, err, tail(log))
+			return fmt.Errorf("%s is not ready in time: %w\n%s", s.Name, err, child.Tail(log))
 		case <-process.Done():
 			s.process = nil
-			return fmt.Errorf("%s has ended: %w\n%s", s.Name, process.Exit(), tail(log))
+			return fmt.Errorf("%s has ended: %w\n%s", s.Name, process.Exit(), child.Tail(log))
 		}
 	}
-}
-
-func tail(path string) string {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	return strings.Join(lines[max(0, len(lines)-15):], "\n")
-}
-
-// freeAddress gives an address that nobody listens on just now.
-func freeAddress() (addr, port string, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
-	}
-	defer l.Close()
-	addr = l.Addr().String()
-	_, port, err = net.SplitHostPort(addr)
-	return addr, port, err
-}
-
-// find gives the path of the first of the names that is in the PATH or in one of the folders, which are patterns.
-func find(pkg string, folders []string, names ...string) (string, error) {
-	for _, name := range names {
-		for _, folder := range folders {
-			found, err := filepath.Glob(filepath.Join(folder, name))
-			if err != nil {
-				return "", err
-			}
-			if len(found) > 0 {
-				return found[len(found)-1], nil
-			}
-		}
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
-		}
-	}
-	return "", &MissingError{names[0], pkg}
 }

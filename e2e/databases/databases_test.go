@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/helm-kai/helm-kai/e2e/child"
 )
 
 // TestServers starts each, lets it be killed and restarted, and looks that nothing is left.
@@ -43,8 +45,8 @@ func TestServers(t *testing.T) {
 
 func TestMissing(t *testing.T) {
 	t.Parallel()
-	_, err := find("example-package", []string{t.TempDir()}, "example-binary-that-is-not-there")
-	var missing *MissingError
+	_, err := child.Find("example-package", []string{t.TempDir()}, "example-binary-that-is-not-there")
+	var missing *child.MissingError
 	if !errors.As(err, &missing) || !strings.Contains(err.Error(), "apt-get install example-package") {
 		t.Error(err)
 	}

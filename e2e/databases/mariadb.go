@@ -11,16 +11,18 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/helm-kai/helm-kai/e2e/child"
 )
 
 // MariaDB starts MariaDB. The user may do everything.
 func MariaDB(ctx context.Context) (*Server, error) {
 	folders := []string{"/usr/sbin", "/usr/libexec"}
-	server, err := find("mariadb-server", folders, "mariadbd")
+	server, err := child.Find("mariadb-server", folders, "mariadbd")
 	if err != nil {
 		return nil, err
 	}
-	install, err := find("mariadb-server", []string{"/usr/bin"}, "mariadb-install-db")
+	install, err := child.Find("mariadb-server", []string{"/usr/bin"}, "mariadb-install-db")
 	if err != nil {
 		return nil, err
 	}
@@ -58,10 +60,10 @@ func (s *Server) prepareMariaDB(ctx context.Context, server, install string) err
 	if err := os.WriteFile(commands, []byte(text), 0o600); err != nil {
 		return err
 	}
-	if err := s.handOver(); err != nil {
+	if err := child.HandOver(s.dir, s.owner); err != nil {
 		return err
 	}
-	addr, port, err := freeAddress()
+	addr, port, err := child.FreeAddress()
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/helm-kai/helm-kai/e2e/child"
 )
 
 // postgresFolders are where Debian, which may have several versions, and others install it.
@@ -15,13 +17,13 @@ var postgresFolders = []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"}
 
 // Postgres starts PostgreSQL. The user is a superuser.
 func Postgres(ctx context.Context) (*Server, error) {
-	server, err := find("postgresql", postgresFolders, "postgres")
+	server, err := child.Find("postgresql", postgresFolders, "postgres")
 	if err != nil {
 		return nil, err
 	}
 	var tools [2]string
 	for i, name := range []string{"initdb", "pg_isready"} {
-		if tools[i], err = find("postgresql", append([]string{filepath.Dir(server)}, postgresFolders...), name); err != nil {
+		if tools[i], err = child.Find("postgresql", append([]string{filepath.Dir(server)}, postgresFolders...), name); err != nil {
 			return nil, err
 		}
 	}
@@ -53,14 +55,14 @@ func (s *Server) preparePostgres(ctx context.Context, server, initdb string) err
 	if err := os.WriteFile(password, []byte(s.Password+"\n"), 0o600); err != nil {
 		return err
 	}
-	if err := s.handOver(); err != nil {
+	if err := child.HandOver(s.dir, s.owner); err != nil {
 		return err
 	}
 	data := filepath.Join(s.dir, "data")
 	if err := s.run(ctx, initdb, "-D", data, "-U", s.User, "--pwfile", password, "--auth-local=trust", "--auth-host=scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"); err != nil {
 		return err
 	}
-	addr, port, err := freeAddress()
+	addr, port, err := child.FreeAddress()
 	if err != nil {
 		return err
 	}

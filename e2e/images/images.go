@@ -12,9 +12,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,21 +21,11 @@ import (
 	"github.com/helm-kai/helm-kai/e2e/child"
 )
 
-// Required is the variable of the environment that makes a server which is not installed a failure, and not a skipped test.
-const Required = "KAI_E2E_DATABASES"
-
 // The bounds of time, for a slow machine that does much else.
 const (
 	startWithin = 2 * time.Minute
 	endWithin   = 30 * time.Second
 )
-
-// MissingError says that a program is not installed.
-type MissingError struct{ Binary, Package string }
-
-func (e *MissingError) Error() string {
-	return fmt.Sprintf("%s is not installed (Debian: apt-get install %s)", e.Binary, e.Package)
-}
 
 // Container is a container of a pod, with everything put in that Kubernetes puts in.
 type Container struct {
@@ -79,9 +67,9 @@ type Server struct {
 func ForTest(t testing.TB, image Image, c Container) *Server {
 	t.Helper()
 	s, err := Run(t.Context(), image, c)
-	var missing *MissingError
-	if errors.As(err, &missing) && (image.Rare || os.Getenv(Required) == "") {
-		t.Skipf("%v; but for rare ones %s=required makes this a failure", err, Required)
+	var missing *child.MissingError
+	if errors.As(err, &missing) && (image.Rare || os.Getenv(child.Required) == "") {
+		t.Skipf("%v; but for rare ones %s=required makes this a failure", err, child.Required)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +101,7 @@ func (s *Server) run(ctx context.Context) error {
 	if err := s.prepare(); err != nil {
 		return err
 	}
-	addr, port, err := FreeAddress()
+	addr, port, err := child.FreeAddress()
 	if err != nil {
 		return err
 	}
@@ -152,7 +140,7 @@ func (s *Server) prepare() error {
 	}
 	s.dir = dir
 	if os.Geteuid() == 0 {
-		if s.owner, err = account(s.image.Account); err != nil {
+		if s.owner, err = child.Account(s.image.Account); err != nil {
 			return err
 		}
 	}
@@ -166,34 +154,7 @@ func (s *Server) prepare() error {
 			return err
 		}
 	}
-	if s.owner == nil {
-		return nil
-	}
-	return filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(path, int(s.owner.Uid), int(s.owner.Gid))
-	})
-}
-
-// account is the one of that name, or nobody.
-func account(name string) (*syscall.Credential, error) {
-	u, err := user.Lookup(name)
-	if err != nil {
-		if u, err = user.Lookup("nobody"); err != nil {
-			return nil, err
-		}
-	}
-	uid, err := strconv.ParseUint(u.Uid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	gid, err := strconv.ParseUint(u.Gid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+	return child.HandOver(dir, s.owner)
 }
 
 // Path is where a path of the container is here. Outside of its volumes the container has nothing that it can write to.
@@ -208,20 +169,7 @@ func (s *Server) Path(path string) (string, error) {
 
 // Find gives the path of a program of the server's package.
 func (s *Server) Find(name string) (string, error) {
-	for _, folder := range s.image.Folders {
-		found, err := filepath.Glob(filepath.Join(folder, name))
-		if err != nil {
-			return "", err
-		}
-		if len(found) > 0 {
-			return found[len(found)-1], nil
-		}
-	}
-	path, err := exec.LookPath(name)
-	if err != nil {
-		return "", &MissingError{name, s.image.Package}
-	}
-	return path, nil
+	return child.Find(s.image.Package, s.image.Folders, name)
 }
 
 // Start starts a process that ends with the server.
@@ -288,12 +236,7 @@ func (s *Server) wait(ctx context.Context, server *child.Process) error {
 
 // Log is the end of what the server has written.
 func (s *Server) Log() string {
-	data, err := os.ReadFile(s.log())
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	return strings.Join(lines[max(0, len(lines)-20):], "\n")
+	return child.Tail(s.log())
 }
 
 // End ends the server and removes its folder.
@@ -305,16 +248,4 @@ func (s *Server) End() error {
 		}
 	}
 	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
-}
-
-// FreeAddress gives an address that nobody listens on just now, and its port.
-func FreeAddress() (addr, port string, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
-	}
-	defer l.Close()
-	addr = l.Addr().String()
-	_, port, err = net.SplitHostPort(addr)
-	return addr, port, err
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/helm-kai/helm-kai/e2e/child"
 )
 
 // Redis is the image redis: its entrypoint adds nothing to the command. The work is done in /data.
@@ -66,11 +68,11 @@ var RabbitMQ = Image{
 		if err != nil {
 			return nil, nil, err
 		}
-		_, distribution, err := FreeAddress()
+		_, distribution, err := child.FreeAddress()
 		if err != nil {
 			return nil, nil, err
 		}
-		_, names, err := FreeAddress()
+		_, names, err := child.FreeAddress()
 		if err != nil {
 			return nil, nil, err
 		}
