@@ -158,6 +158,7 @@ func newRoot(a *app) *cobra.Command {
 		newTemplate(a, w),
 		newExplain(a, w),
 		newGraph(a, w),
+		newValidate(a, w),
 		newDiff(a, w),
 		newInstall(a, w),
 		newVerify(a, w),

@@ -1,0 +1,51 @@
+package validate
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// Page gives the page of the docs about the rules.
+func Page() []byte {
+	var b bytes.Buffer
+	b.WriteString(`# Rules
+
+Written by ` + "`make docs`" + ` from the rules themselves.
+
+Findings are errors, warnings or infos. A file of settings gives a rule another severity, or turns it off; what is ignored needs a
+reason, in that file or at the object:
+
+` + "```yaml" + `
+# settings
+rules: {latest-tag: error, pod-networkpolicy: off}
+ignore:
+  - {rule: no-anti-affinity, object: Deployment/web, reason: one replica is enough}
+` + "```" + `
+
+` + "```yaml" + `
+# an object, one rule on each line
+metadata:
+  annotations:
+    kai.validate/ignore: |
+      latest-tag: it is built on every commit
+` + "```" + `
+
+Rules have the names that kube-linter gives them, or else kube-score. The other's name, in brackets, means the same in settings and
+annotations.
+`)
+	for _, group := range []Group{Schema, References, Available, Security, Resources, Ignoring} {
+		fmt.Fprintf(&b, "\n## %s\n\n| rule | severity | finds | way out |\n|---|---|---|---|\n", group)
+		for _, rule := range Rules {
+			if rule.Group != group {
+				continue
+			}
+			name := "`" + rule.ID + "`"
+			if len(rule.Also) > 0 {
+				name += " (" + strings.Join(rule.Also, ", ") + ")"
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", name, rule.Severity, rule.About, rule.Fix)
+		}
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,116 @@
+package validate
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/helm-kai/helm-kai/internal/kubeschema"
+)
+
+func schemas(w *world, report reporter) {
+	if w.schemas == nil {
+		return
+	}
+	for _, o := range w.objects {
+		if !w.schemas.Known(o.Ref.APIVersion, o.Ref.Kind) {
+			continue // which is said by the rules of kinds
+		}
+		for _, problem := range w.schemas.Validate(o.Fields) {
+			report(o, problem.Path, "%s", worded(problem))
+		}
+	}
+}
+
+// unknownKinds looks for kinds without a schema: those that are Kubernetes' own, or
+// those of others.
+func unknownKinds(builtIn bool) check {
+	return func(w *world, report reporter) {
+		if w.schemas == nil {
+			return
+		}
+		for _, o := range w.objects {
+			_, ended := w.schemas.Life(o.Ref.APIVersion, o.Ref.Kind)
+			if ended || w.schemas.Known(o.Ref.APIVersion, o.Ref.Kind) || w.schemas.BuiltIn(o.Ref.APIVersion) != builtIn {
+				continue
+			}
+			for _, problem := range w.schemas.Validate(o.Fields) {
+				report(o, "", "%s", worded(problem))
+			}
+		}
+	}
+}
+
+// worded is a problem as a message with its own way out.
+func worded(problem kubeschema.Problem) string {
+	if problem.Hint == "" {
+		return problem.Message
+	}
+	return problem.Message + hintMark + problem.Hint
+}
+
+func removedAPIs(w *world, report reporter) {
+	if w.schemas == nil {
+		return
+	}
+	for _, o := range w.objects {
+		if life, ok := w.schemas.Life(o.Ref.APIVersion, o.Ref.Kind); ok && w.schemas.Removed(life) {
+			since := ""
+			if life.Removed != "" {
+				since = " since " + life.Removed
+			}
+			report(o, "apiVersion", "%s is not in Kubernetes any more%s%s", o.Ref.APIVersion, since, instead(life.Replacement))
+		}
+	}
+}
+
+func deprecatedAPIs(w *world, report reporter) {
+	if w.schemas == nil {
+		return
+	}
+	for _, o := range w.objects {
+		life, ok := w.schemas.Life(o.Ref.APIVersion, o.Ref.Kind)
+		if !ok || w.schemas.Removed(life) || !w.schemas.Deprecated(life) {
+			continue
+		}
+		until := ""
+		if life.Removed != "" {
+			until = ", and goes with " + life.Removed
+		}
+		report(o, "apiVersion", "%s is deprecated since Kubernetes %s%s%s", o.Ref.APIVersion, life.Deprecated, until, instead(life.Replacement))
+	}
+}
+
+func instead(replacement string) string {
+	if replacement == "" {
+		return ""
+	}
+	return hintMark + "use " + replacement
+}
+
+func labelValues(w *world, report reporter) {
+	for _, o := range w.objects {
+		for _, path := range []string{"metadata.labels", templates[o.Ref.Kind] + ".metadata.labels"} {
+			if strings.HasPrefix(path, ".") {
+				continue
+			}
+			for k, v := range dig(o.Fields, path) {
+				if problems := append(validation.IsQualifiedName(k), validation.IsValidLabelValue(written(v))...); len(problems) > 0 {
+					report(o, path, "label %s=%q: %s", k, written(v), problems[0])
+				}
+			}
+		}
+	}
+}
+
+func reasons(w *world, report reporter) {
+	for _, o := range w.objects {
+		for _, one := range o.ignores {
+			if one.unknown {
+				report(o, "metadata.annotations", "there is no rule %q", one.rule)
+			} else if one.reason == "" {
+				report(o, "metadata.annotations", "%s is ignored without a reason", one.rule)
+			}
+		}
+	}
+}
