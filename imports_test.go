@@ -52,6 +52,9 @@ var mayImport = map[string][]string{
 		"internal/build", "internal/workspace", "internal/descriptor", "internal/render", "internal/manifest", "internal/source",
 		"schemas", "flavors", "friends",
 	},
+	"internal/importer": {
+		"internal/build", "internal/descriptor", "internal/manifest", "internal/render", "internal/source", "internal/workspace",
+	},
 	"internal/store": {
 		"internal/secrets", "internal/secrets/file", "internal/secrets/kubernetes", "internal/secrets/sql", "internal/secrets/vault",
 	},

@@ -154,6 +154,7 @@ func newRoot(a *app) *cobra.Command {
 	}
 	root.AddCommand(
 		newInit(a),
+		newImport(a),
 		newGenerate(a, w),
 		newTemplate(a, w),
 		newExplain(a, w),

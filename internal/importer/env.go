@@ -1,0 +1,298 @@
+package importer
+
+import (
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/helm-kai/helm-kai/internal/descriptor"
+	"github.com/helm-kai/helm-kai/internal/source"
+)
+
+// env writes a container's variables.
+func (w *work) env(c *source.Value) *source.Value {
+	out := source.NewMap(source.Origin{})
+	for _, v := range c.Get("env").ItemsOrNone() {
+		name := v.Get("name").Str()
+		if !descriptor.EnvName(name) {
+			w.c.p.report.add(LeftOut, v.Origin, w.d.service, w.d.context, "env "+name, "that cannot be the name of a variable")
+			continue
+		}
+		if x := w.variable(name, v); x != nil {
+			out.Set(name, x)
+		}
+	}
+	return out
+}
+
+// variable writes one variable.
+func (w *work) variable(name string, v *source.Value) *source.Value {
+	from := v.Get("valueFrom")
+	switch {
+	case from.IsNull():
+		value := v.Get("value")
+		if value == nil || value.Kind == source.Null {
+			value = text("")
+		}
+		word := *value
+		word.Kind = source.String
+		return w.plain(name, &word, v.Origin)
+	case from.Has("configMapKeyRef"):
+		ref := from.Get("configMapKeyRef")
+		o := w.c.find("ConfigMap", ref.Get("name").Str())
+		if o == nil {
+			break
+		}
+		data, ok := o.data()[ref.Get("key").Str()]
+		if !ok {
+			if ref.Get("optional").True() {
+				return nil
+			}
+			break
+		}
+		o.used = true
+		w.c.environments(o, w.d)
+		return w.plain(name, text(string(data)), o.origin())
+	case from.Has("secretKeyRef"):
+		ref := from.Get("secretKeyRef")
+		if o := w.c.find("Secret", ref.Get("name").Str()); o != nil {
+			if reference := w.credential(name, secretMark+o.name+"/"+ref.Get("key").Str()); reference != nil {
+				o.used = true
+				return reference
+			}
+			return w.stored(o, ref.Get("key").Str())
+		}
+	case from.Has("fieldRef"):
+		field := from.Get("fieldRef").Shallow()
+		if field.Get("apiVersion").Str() == "v1" {
+			field.Delete("apiVersion")
+		}
+		return mapOf(entry("valueFrom", mapOf(entry("fieldRef", field))))
+	}
+	return mapOf(entry("valueFrom", from))
+}
+
+// environments says that a ConfigMap is variables of a service now.
+func (c *cluster) environments(o *object, d *draft) {
+	c.p.report.add(Changed, o.origin(), d.service, d.context, o.ref(), "its keys are variables of the service, without a ConfigMap")
+}
+
+// secretName are names of variables that hold a secret, and publicName those
+// among them that do not.
+var (
+	secretName = regexp.MustCompile(`(?i)(password|passwd|secret|token|api_?key|access_?key|private_?key|credential|_pass$|_pwd$)`)
+	publicName = regexp.MustCompile(`(?i)(file|path|url|uri|host|name|user|id|enabled|ttl|expir\w*|timeout|length|_allow_\w*|allow_empty_\w*|random_\w*|endpoint|issuer|type|header|algorithm)$`)
+	userinURL  = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*://[^/@\s:]*:([^/@\s]+)@`)
+)
+
+// plain writes a variable whose value stands in the source. What looks like a
+// secret is one: it is read from the store.
+func (w *work) plain(name string, v *source.Value, at source.Origin) *source.Value {
+	if reference := w.credential(name, v.Text); reference != nil {
+		w.c.p.hidden = append(w.c.p.hidden, v.Text)
+		return reference
+	}
+	addressed := w.addressed(name, v)
+	secret := secretName.MatchString(name) && !publicName.MatchString(name) && v.Text != "" && !strings.Contains(v.Text, "$(")
+	if m := userinURL.FindStringSubmatch(v.Text); m != nil && !strings.HasPrefix(m[1], "$(") && !strings.Contains(addressed.Text, ".credentials.") {
+		secret = true
+	}
+	if !secret || slices.Contains([]string{"true", "false", "yes", "no"}, strings.ToLower(v.Text)) {
+		return addressed
+	}
+	key := strings.ToLower(name)
+	w.c.p.report.add(Changed, at, w.d.service, w.d.context, "env "+name, "it looks like a secret that stands in the source in clear: it is read from the store")
+	w.c.p.hidden = append(w.c.p.hidden, v.Text)
+	w.wanted(key, at)
+	return mapOf(entry("secret", text(key)))
+}
+
+// notKey is what the key of a secret has not.
+var notKey = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// stored refers to a key of a Secret of the source. Two Secrets of one service
+// may have the same key.
+func (w *work) stored(o *object, key string) *source.Value {
+	o.used = true
+	w.c.p.report.add(Changed, o.origin(), w.d.service, w.d.context, o.ref(), "its keys are read from the store, and the chart makes the Secret %s-secrets of them", w.d.service)
+	name := notKey.ReplaceAllString(key, "_")
+	if w.secrets == nil {
+		w.secrets = map[string]string{}
+	}
+	if owner, ok := w.secrets[name]; ok && owner != o.name {
+		name = notKey.ReplaceAllString(o.name, "_") + "_" + name
+	}
+	w.secrets[name] = o.name
+	place := o.origin()
+	for _, f := range o.keys() {
+		if f.Key == key {
+			place = f.Origin
+		}
+	}
+	w.wanted(name, place)
+	return mapOf(entry("secret", text(name)))
+}
+
+// wanted says that a key has to be in the store.
+func (w *work) wanted(key string, at source.Origin) {
+	path := w.d.service + ".secret." + key
+	w.c.p.report.store(w.c.environment.name, path, w.c.p.kai+" secrets set -c "+w.c.environment.name+" "+path, at)
+}
+
+// envFrom writes the variables of a whole ConfigMap or Secret that the source
+// has, or gives back the item where it has not.
+func (w *work) envFrom(from, out *source.Value) *source.Value {
+	prefix := from.Get("prefix").Str()
+	for _, kind := range []string{"configMap", "secret"} {
+		ref := from.Get(kind + "Ref")
+		if ref == nil {
+			continue
+		}
+		o := w.c.find(map[string]string{"configMap": "ConfigMap", "secret": "Secret"}[kind], ref.Get("name").Str())
+		if o == nil {
+			return from
+		}
+		o.used = true
+		all := source.NewMap(source.Origin{})
+		data := o.data()
+		for _, f := range o.keys() {
+			name := prefix + f.Key
+			switch {
+			case !descriptor.EnvName(name):
+			case kind == "secret":
+				all.Set(name, w.stored(o, f.Key))
+			default:
+				all.Set(name, w.plain(name, text(string(data[f.Key])), f.Origin))
+			}
+		}
+		if kind == "configMap" {
+			w.c.environments(o, w.d)
+		}
+		// What env says itself comes last, and decides.
+		for _, f := range out.Get("env").FieldsOrNone() {
+			all.Set(f.Key, f.Value)
+		}
+		setIn(out, "env", all)
+	}
+	return nil
+}
+
+// hostPort finds what may be the address of another service.
+var hostPort = regexp.MustCompile(`[a-zA-Z0-9](?:[-a-zA-Z0-9.]*[a-zA-Z0-9])?`)
+
+// addressName are names of variables whose whole value is a host.
+var addressName = regexp.MustCompile(`(?i)(host|hostname|addr|address|server|servers|service|endpoint|url|uri|broker|brokers|upstream|backend|peer)(_?name)?$`)
+
+// addressed gives a text in which the names of other services of the source are
+// references to friends, and notes them. name is the variable, or "" for an
+// argument.
+func (w *work) addressed(name string, v *source.Value) *source.Value {
+	in := v.Text
+	var b strings.Builder
+	last, found := 0, false
+	for _, loc := range hostPort.FindAllStringIndex(in, -1) {
+		host := in[loc[0]:loc[1]]
+		to := w.c.addressee(host)
+		if to == nil || to == w || to.primary == nil {
+			continue
+		}
+		before, after := in[:loc[0]], in[loc[1]:]
+		port, rest := cutPort(after)
+		url := strings.HasSuffix(before, "://") || strings.HasSuffix(before, "@") && strings.Contains(before, "://")
+		alone := before == "" && (after == "" || port != "")
+		list := (before == "" || strings.HasSuffix(before, ",") || strings.HasSuffix(before, "=") || strings.HasSuffix(before, " ")) && port != ""
+		switch {
+		case url, list:
+		case alone && after == "" && (name == "" || !addressName.MatchString(name)) && !strings.Contains(host, ".svc"):
+			continue
+		case alone:
+		case strings.HasSuffix(before, "=") && strings.HasPrefix(before, "-") && addressName.MatchString(strings.TrimRight(before, "=")):
+		default:
+			continue
+		}
+		found = true
+		friend := w.befriend(to)
+		b.WriteString(strings.ReplaceAll(in[last:loc[0]], "${", "$${"))
+		b.WriteString("${friends." + friend + ".address}")
+		if port != "" {
+			b.WriteString(":" + to.portReference(friend, port))
+		}
+		last = len(in) - len(rest)
+	}
+	if !found {
+		w.outside(in, v.Origin)
+		return escaped(v)
+	}
+	b.WriteString(strings.ReplaceAll(in[last:], "${", "$${"))
+	out := text(w.withCredentials(b.String()))
+	out.Origin = v.Origin
+	return out
+}
+
+// cutPort cuts :PORT off the beginning of what follows a host.
+func cutPort(after string) (port, rest string) {
+	if !strings.HasPrefix(after, ":") {
+		return "", after
+	}
+	n := 1
+	for n < len(after) && after[n] >= '0' && after[n] <= '9' {
+		n++
+	}
+	if n == 1 || n > 6 {
+		return "", after
+	}
+	return after[1:n], after[n:]
+}
+
+// addressee gives the workload that a host name means, or nil.
+func (c *cluster) addressee(host string) *work {
+	name, rest, dotted := strings.Cut(host, ".")
+	if dotted {
+		namespace, suffix, _ := strings.Cut(rest, ".")
+		if suffix != "" && suffix != "svc" && suffix != "svc.cluster.local" || c.namespace == "" || namespace != c.namespace {
+			return nil
+		}
+	}
+	return c.byService(name)
+}
+
+// portReference writes a port of a service by the name of its route.
+func (w *work) portReference(friend, port string) string {
+	first := true
+	for _, r := range w.routes {
+		if r.port == 0 {
+			continue
+		}
+		if source.NewInt(source.Origin{}, r.port).Text == port {
+			if first {
+				return "${friends." + friend + ".port}"
+			}
+			if w.friend == nil {
+				return "${friends." + friend + ".ports." + r.name + "}"
+			}
+		}
+		first = false
+	}
+	return port
+}
+
+// url is the host of a URL.
+var urlHost = regexp.MustCompile(`[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/@\s]*@)?([a-zA-Z0-9][-a-zA-Z0-9.]*)`)
+
+// outside notes that a text names a host outside of the cluster: the
+// NetworkPolicy that kai makes has to let it through.
+func (w *work) outside(text string, at source.Origin) {
+	for _, m := range urlHost.FindAllStringSubmatch(text, -1) {
+		host := m[1]
+		if !strings.Contains(host, ".") || net.ParseIP(host) != nil || strings.Contains(host, ".svc") || strings.HasSuffix(host, ".local") {
+			continue
+		}
+		if w.internet {
+			return
+		}
+		w.internet = true
+		w.c.p.report.add(Changed, at, w.d.service, w.d.context, "egress", "it names %s, so its NetworkPolicy lets it reach the internet", host)
+		return
+	}
+}

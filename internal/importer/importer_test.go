@@ -1,0 +1,388 @@
+package importer_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/helm-kai/helm-kai/internal/build"
+	"github.com/helm-kai/helm-kai/internal/importer"
+	"github.com/helm-kai/helm-kai/internal/manifest"
+	"github.com/helm-kai/helm-kai/internal/render"
+	"github.com/helm-kai/helm-kai/internal/source"
+	"github.com/helm-kai/helm-kai/internal/workspace"
+)
+
+//go:generate go test . -run TestGolden -update
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// importCase is a source of testdata.
+type importCase struct {
+	name  string
+	run   func(importer.Options) (*importer.Result, source.Findings)
+	trees []importer.Tree
+	// unfinished says that something has to be decided before kai takes it.
+	unfinished bool
+}
+
+func tree(contextName, dir string) importer.Tree {
+	return importer.Tree{Context: contextName, Name: dir, FS: os.DirFS(filepath.Join("testdata", dir)), Path: "."}
+}
+
+func cases() []importCase {
+	return []importCase{
+		{name: "shop", run: importer.Manifests, trees: []importer.Tree{tree("dev", "shop/dev"), tree("prod", "shop/prod")}},
+		{name: "reviews", run: importer.Manifests, trees: []importer.Tree{tree("", "reviews")}},
+		{name: "compose", run: importer.Compose, trees: []importer.Tree{tree("", "compose")}},
+		{name: "score", run: importer.Score, trees: []importer.Tree{tree("", "score")}, unfinished: true},
+		{name: "pligos", run: importer.Pligos, trees: []importer.Tree{tree("", "pligos")}, unfinished: true},
+	}
+}
+
+func run(t *testing.T, c importCase) *importer.Result {
+	t.Helper()
+	result, findings := c.run(importer.Options{Trees: c.trees, Name: "imported"})
+	if findings.Err() != nil {
+		t.Fatal(findings)
+	}
+	if err := result.Compare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// TestGolden holds what is imported, and its report, to what was reviewed.
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	for _, c := range cases() {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			result := run(t, c)
+			var b bytes.Buffer
+			for _, f := range result.Files {
+				fmt.Fprintf(&b, "-- %s --\n%s", f.Path, f.Data)
+			}
+			b.WriteString("-- report --\n")
+			if err := result.Report.WriteText(&b); err != nil {
+				t.Fatal(err)
+			}
+			golden := filepath.Join("testdata", "golden", c.name+".txt")
+			if *update {
+				if err := os.WriteFile(golden, b.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.String() != string(want) {
+				t.Errorf("the import differs from %s: run go test ./internal/importer -run TestGolden -update and look at the diff", golden)
+			}
+		})
+	}
+}
+
+// secrets are all those that stand in testdata.
+var secrets = []string{"swordfish9", "hunter2hunter2", "hunter3hunter3", "aHVudGVyM2h1bnRlcjM=", "not-a-secret", "not-a-real-token"}
+
+// TestNoSecretIsCopied looks for the sources' secrets in everything that an
+// import gives.
+func TestNoSecretIsCopied(t *testing.T) {
+	t.Parallel()
+	for _, c := range cases() {
+		result := run(t, c)
+		var b bytes.Buffer
+		if err := result.Report.WriteJSON(&b); err != nil {
+			t.Fatal(err)
+		}
+		if err := result.Report.WriteText(&b); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range result.Files {
+			b.Write(f.Data)
+		}
+		for _, secret := range secrets {
+			if strings.Contains(b.String(), secret) {
+				t.Errorf("%s: the import repeats the secret %s", c.name, secret)
+			}
+		}
+	}
+}
+
+// TestGenerates makes charts of what is imported, in all contexts.
+func TestGenerates(t *testing.T) {
+	t.Parallel()
+	for _, c := range cases() {
+		if c.unfinished {
+			continue
+		}
+		w, findings := workspace.Open(importer.FS(run(t, c).Files))
+		if findings.Err() != nil {
+			t.Fatalf("%s: %v", c.name, findings)
+		}
+		for _, name := range w.ContextNames() {
+			if objects := rendered(t, w, name); len(objects) == 0 {
+				t.Errorf("%s: the context %s has no objects", c.name, name)
+			}
+		}
+	}
+}
+
+func rendered(t *testing.T, w *workspace.Workspace, name string) []manifest.Object {
+	t.Helper()
+	releases, findings := build.Charts(t.Context(), w, name, build.Options{})
+	if findings.Err() != nil {
+		t.Fatal(findings)
+	}
+	var out []manifest.Object
+	for _, r := range releases {
+		if r.Kind != build.KindService {
+			continue
+		}
+		result, err := build.Render(t.Context(), r, render.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects, err := manifest.Parse(result.Text())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range objects {
+			if !strings.Contains(o.Source, "/charts/") { // a friend's
+				out = append(out, o)
+			}
+		}
+	}
+	return out
+}
+
+// TestDifferencesAreReported compares the manifests with what kai renders of the
+// import, as they are: what differs is exactly what the report names, and each
+// object is told about.
+func TestDifferencesAreReported(t *testing.T) {
+	t.Parallel()
+	for _, c := range cases()[:2] {
+		result := run(t, c)
+		w, findings := workspace.Open(importer.FS(result.Files))
+		if findings.Err() != nil {
+			t.Fatal(findings)
+		}
+		for _, source := range c.trees {
+			name := source.Context
+			if name == "" {
+				name = importer.DefaultContext
+			}
+			after := map[string]manifest.Object{}
+			for _, o := range rendered(t, w, name) {
+				after[o.Ref.String()] = o
+			}
+			for _, o := range objects(t, source) {
+				told := func(e importer.Entry) bool {
+					return e.Context == name && strings.HasPrefix(e.What, o.Ref.String())
+				}
+				if o.Ref.Kind != "Secret" && !slices.ContainsFunc(result.Report.Entries, told) && o.Ref.Kind != "ClusterRole" && o.Ref.Kind != "ClusterRoleBinding" && o.Ref.Name != "orders-db" && o.Ref.Name != "sessions" {
+					t.Errorf("%s: nothing is said about %s", c.name, o.Ref)
+				}
+				other, ok := after[o.Ref.String()]
+				if !ok || o.Ref.Kind == "Secret" {
+					continue
+				}
+				if o.Ref.Kind == "Deployment" {
+					// The report has this name by itself.
+					containers := o.Fields["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)["containers"].([]any)
+					containers[0].(map[string]any)["name"] = o.Ref.Name
+				}
+				change := manifest.Compare(o.Ref, manifest.Normalize(manifest.WithDefaults(o.Fields)), manifest.Normalize(manifest.WithDefaults(other.Fields)), nil)
+				var want, got []string
+				for _, f := range change.Fields {
+					want = append(want, o.Ref.Kind+" "+f.Path)
+				}
+				for _, e := range result.Report.Entries {
+					if e.Path != "" && e.What == o.Ref.String() && e.Context == name {
+						got = append(got, e.Path)
+						if e.Why == "" || e.Place == "" {
+							t.Errorf("%s: %s: no reason, or no place", c.name, e.Path)
+						}
+					}
+				}
+				slices.Sort(want)
+				slices.Sort(got)
+				if !slices.Equal(want, got) {
+					t.Errorf("%s: %s in %s: the report names\n%s\nand these differ\n%s", c.name, o.Ref, name, strings.Join(got, "\n"), strings.Join(want, "\n"))
+				}
+			}
+		}
+	}
+}
+
+func objects(t *testing.T, tree importer.Tree) []manifest.Object {
+	t.Helper()
+	var all []manifest.Object
+	err := fs.WalkDir(tree.FS, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(tree.FS, name)
+		if err != nil {
+			return err
+		}
+		objects, err := manifest.Parse(string(data))
+		all = append(all, objects...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestNothingIsADefault takes each field of the contexts away, one at a time: if
+// nothing that is rendered changes, it need not have been written.
+func TestNothingIsADefault(t *testing.T) {
+	t.Parallel()
+	for _, c := range cases()[:2] {
+		result := run(t, c)
+		for i, f := range result.Files {
+			if filepath.Base(f.Path) != "kai.yaml" {
+				continue
+			}
+			root, findings := source.ParseYAML(f.Path, f.Data)
+			if findings.Err() != nil {
+				t.Fatal(findings)
+			}
+			service := root.Get("name").Str()
+			want := manifestsOf(t, result.Files, service)
+			for n := range root.Get("contexts").Items {
+				for _, path := range leaves(root.Get("contexts").Items[n], nil) {
+					if slices.Contains([]string{"name", "extends", "flavor"}, path[0]) || path[0] == "job" {
+						continue
+					}
+					files := slices.Clone(result.Files)
+					changed := without(root, append([]string{"contexts", fmt.Sprint(n)}, path...))
+					files[i].Data = source.AppendYAML(nil, changed, nil)
+					if got := manifestsOf(t, files, service); got == want {
+						t.Errorf("%s: %s: contexts[%d].%s changes nothing", c.name, service, n, strings.Join(path, "."))
+					}
+				}
+			}
+		}
+	}
+}
+
+// manifestsOf renders a service in all contexts, or gives what kai has against it.
+func manifestsOf(t *testing.T, files []importer.File, service string) string {
+	t.Helper()
+	w, findings := workspace.Open(importer.FS(files))
+	if findings.Err() != nil {
+		return findings.Error()
+	}
+	var b strings.Builder
+	for _, name := range w.ContextNames() {
+		releases, findings := build.Charts(context.Background(), w, name, build.Options{Only: service})
+		if findings.Err() != nil {
+			return findings.Error()
+		}
+		for _, r := range releases {
+			result, err := build.Render(context.Background(), r, render.Options{})
+			if err != nil {
+				return err.Error()
+			}
+			b.WriteString(result.Text())
+		}
+	}
+	return b.String()
+}
+
+// leaves gives the paths of what stands in maps.
+func leaves(v *source.Value, at []string) [][]string {
+	if v.Kind != source.Map || len(v.Fields) == 0 {
+		return [][]string{at}
+	}
+	var out [][]string
+	for _, f := range v.Fields {
+		out = append(out, leaves(f.Value, append(at[:len(at):len(at)], f.Key))...)
+	}
+	return out
+}
+
+// without gives a copy of v that has no value at a path.
+func without(v *source.Value, path []string) *source.Value {
+	out := v.Shallow()
+	if v.Kind == source.List {
+		var n int
+		_, _ = fmt.Sscan(path[0], &n)
+		out.Items[n] = without(v.Items[n], path[1:])
+		return out
+	}
+	if len(path) == 1 {
+		out.Delete(path[0])
+		return out
+	}
+	out.Set(path[0], without(v.Get(path[0]), path[1:]))
+	return out
+}
+
+// TestReportJSON reads a report as a program does.
+func TestReportJSON(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	if err := run(t, cases()[0]).Report.WriteJSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	var report struct {
+		Entries []struct{ Outcome, Place, Service, Context, What, Why string }
+		Store   []struct {
+			Context, Path, Command string
+			Places                 []string
+		}
+	}
+	if err := json.Unmarshal(b.Bytes(), &report); err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Store) != 4 || report.Store[1].Command != "kai secrets set -c dev orders.secret.signing-key" {
+		t.Errorf("to store: %+v", report.Store)
+	}
+	for _, e := range report.Entries {
+		if e.What == "ServiceMonitor/orders" && e.Outcome == "left out" && strings.HasPrefix(e.Place, "shop/prod/all.yaml:") {
+			return
+		}
+	}
+	t.Error("the report does not say where the ServiceMonitor stands")
+}
+
+// TestMistakes reads sources that nobody can import.
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat("[", 200) + strings.Repeat("]", 200)
+	for _, test := range []struct {
+		name, text, want string
+		run              func(importer.Options) (*importer.Result, source.Findings)
+	}{
+		{"nothing", "", "there is no workload", importer.Manifests},
+		{"no object", "a: 1\n", "it has no kind", importer.Manifests},
+		{"a list", "- 1\n", "this is no object of Kubernetes, but a list", importer.Manifests},
+		{"template", "kind: {{ .Values.kind }}\n", "render it first", importer.Manifests},
+		{"twice", "{apiVersion: v1, kind: Service, metadata: {name: a}}\n---\n{apiVersion: v1, kind: Service, metadata: {name: a}}\n", "--context NAME=PATH", importer.Manifests},
+		{"deep", "a: " + deep, "bound of 100", importer.Manifests},
+		{"no compose", "a: 1\n", "it has no services", importer.Compose},
+		{"compose name", "services: {'!': {image: a}}\n", "cannot be named so", importer.Compose},
+		{"score version", "apiVersion: score.dev/v9\ncontainers: {}\n", "is none that kai reads", importer.Score},
+		{"score name", "apiVersion: score.dev/v1b1\ncontainers: {}\n", "has no name", importer.Score},
+		{"no pligos", "a: 1\n", "no shape that Pligos had", importer.Pligos},
+	} {
+		_, findings := test.run(importer.Options{Name: "x", Trees: []importer.Tree{{FS: importer.FS([]importer.File{{Path: "in.yaml", Data: []byte(test.text)}}), Path: "in.yaml"}}})
+		if findings.Err() == nil || !strings.Contains(findings.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", test.name, findings, test.want)
+		}
+	}
+}
