@@ -63,7 +63,6 @@ type routeOf struct {
 }
 
 // Of an object, metadata that others look at.
-func (o *object) label(key string) string    { return o.v.At("metadata", "labels").Get(key).Str() }
 func (o *object) annotations() *source.Value { return o.v.At("metadata", "annotations") }
 func (o *object) labels() *source.Value      { return o.v.At("metadata", "labels") }
 func (o *object) origin() source.Origin      { return o.v.Origin }

@@ -96,9 +96,7 @@ func (p *project) readPligos(t Tree, name string) (*pligos, source.Findings) {
 	case root.Has("pligos"):
 		s.known(root, "", "pligos", "contexts", "values")
 		s.types = s.typesOf(root.At("pligos", "types"))
-		for _, f := range root.Get("contexts").FieldsOrNone() {
-			s.contexts = append(s.contexts, f)
-		}
+		s.contexts = append(s.contexts, root.Get("contexts").FieldsOrNone()...)
 	case root.Get("contexts") != nil && root.Get("contexts").Kind == source.List:
 		generation = "first"
 		known := []string{"name", "description", "chartVersion", "secrets", "codeGen", "friendsLibrary", "taskfile", "friends", "types", "contexts"}

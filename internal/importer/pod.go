@@ -361,16 +361,6 @@ func (w *work) resources(c *source.Value, name string) *source.Value {
 // flavorLimits are the limits of the library's flavors.
 var flavorLimits = map[string]string{"cpu": "1", "memory": "256Mi", "ephemeral-storage": "256Mi"}
 
-// podSecurityFields stand with the pod, containerSecurityFields with each
-// container.
-var (
-	podSecurityFields = []string{
-		"appArmorProfile", "fsGroup", "fsGroupChangePolicy", "runAsGroup", "runAsNonRoot", "runAsUser", "seLinuxChangePolicy", "seLinuxOptions",
-		"seccompProfile", "supplementalGroups", "supplementalGroupsPolicy", "sysctls", "windowsOptions",
-	}
-	containerSecurityFields = []string{"allowPrivilegeEscalation", "capabilities", "privileged", "procMount", "readOnlyRootFilesystem"}
-)
-
 // security writes the security settings of the pod and of its main container in
 // one map, as kai has them.
 func (w *work) security() {
