@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	},
 	"internal/lock":         {"internal/remote", "internal/source"},
 	"generator":             {"internal/descriptor", "internal/source", "schemas"},
+	"internal/format":       {"internal/source", "schemas"},
 	"internal/chartdir":     {"generator", "internal/source"},
 	"internal/render":       {"generator", "internal/source"},
 	"internal/render/*":     {"generator", "internal/render"},
@@ -42,18 +43,24 @@ var mayImport = map[string][]string{
 	"internal/kubeschema/*": {"internal/kubeschema", "internal/manifest"},
 	"internal/validate":     {"internal/kubeschema", "internal/manifest", "internal/source"},
 	"internal/release":      {"internal/manifest", "internal/render", "internal/secrets", "internal/source"},
-	"internal/report":       {"internal/manifest", "internal/release", "internal/source"},
+	"internal/report":       {"internal/manifest", "internal/release", "internal/source", "internal/validate"},
 	"internal/build/*":      {},
 	"internal/build": {
 		"generator", "internal/workspace", "internal/descriptor", "internal/render", "internal/source",
 		"internal/manifest", "internal/release", "internal/secrets", "internal/secrets/refs", "internal/store",
 	},
+	"internal/remake": {"internal/build", "internal/chartdir", "internal/source", "internal/workspace"},
 	"internal/explain": {
 		"internal/build", "internal/workspace", "internal/descriptor", "internal/render", "internal/manifest", "internal/source",
 		"schemas", "flavors", "friends",
 	},
+	"internal/codegen": {"internal/manifest", "internal/source"},
 	"internal/importer": {
 		"internal/build", "internal/descriptor", "internal/manifest", "internal/render", "internal/source", "internal/workspace",
+	},
+	"internal/flavortest": {
+		"internal/build", "internal/descriptor", "internal/kubeschema", "internal/manifest", "internal/render", "internal/source",
+		"internal/validate", "internal/workspace",
 	},
 	"internal/store": {
 		"internal/secrets", "internal/secrets/file", "internal/secrets/kubernetes", "internal/secrets/sql", "internal/secrets/vault",

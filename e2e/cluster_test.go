@@ -25,7 +25,16 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "kai-cache-")
+	if err == nil {
+		err = os.Setenv("KAI_CACHE", dir) // what programs remember goes with the tests
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		os.Exit(1)
+	}
 	code := m.Run()
+	os.RemoveAll(dir)
 	if err := stopShared(); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e: the shared cluster:", err)
 		code = 1

@@ -15,8 +15,9 @@ import (
 	"github.com/helm-kai/helm-kai/e2e/controlplane"
 )
 
-// TestImport imports manifests, renders what comes out, and has a real API server fill its defaults into both: the fields that
-// differ then are exactly those that the import's report names.
+// TestImport imports manifests, renders what comes out, and has a real API server fill its defaults into both. Each leaf of the
+// source then stands in what kai makes, or the report names it; and what the report says is another is another. KAI_IMPORT
+// names a folder with more sources, of the layout of testdata/import: NAME/CONTEXT.yaml.
 func TestImport(t *testing.T) {
 	t.Parallel()
 	cluster := controlplane.ForTest(t, cache(t), root(t))
@@ -28,77 +29,168 @@ func TestImport(t *testing.T) {
 		c.run(t, kubectl, "apply", "--server-side", "-f", path)
 	}
 	c.run(t, kubectl, "wait", "--for=condition=Established", "customresourcedefinitions", "--all", "--timeout=60s")
-	for _, namespace := range []string{"shop-dev", "shop", "reviews"} {
-		c.run(t, kubectl, "create", "namespace", namespace)
+	own := filepath.Join(root(t), "internal", "importer", "testdata")
+	sources := []importSource{
+		{"shop", map[string]string{"dev": filepath.Join(own, "shop", "dev", "all.yaml"), "prod": filepath.Join(own, "shop", "prod", "all.yaml")}},
+		{"reviews", map[string]string{"default": filepath.Join(own, "reviews", "reviews.yaml")}},
 	}
-	// The server takes no privileged containers.
-	sources := t.TempDir()
-	for _, name := range []string{"shop/dev/all.yaml", "shop/prod/all.yaml", "reviews/reviews.yaml"} {
-		data, err := os.ReadFile(filepath.Join(root(t), "internal", "importer", "testdata", filepath.FromSlash(name)))
+	for _, dir := range []string{filepath.Join("testdata", "import"), os.Getenv("KAI_IMPORT")} {
+		if dir == "" {
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join(dir, "*", "*.yaml"))
 		must(t, err)
-		must(t, os.MkdirAll(filepath.Dir(filepath.Join(sources, name)), 0o755))
-		write(t, filepath.Join(sources, name), strings.Replace(string(data), "privileged: true, ", "", 1))
-	}
-	for _, test := range []struct {
-		name      string
-		arguments []string
-		contexts  map[string][2]string // by name, the file and the namespace
-	}{
-		{"shop", []string{"--context", "dev=" + filepath.Join(sources, "shop", "dev"), "--context", "prod=" + filepath.Join(sources, "shop", "prod")},
-			map[string][2]string{"dev": {"shop/dev/all.yaml", "shop-dev"}, "prod": {"shop/prod/all.yaml", "shop"}}},
-		{"reviews", []string{filepath.Join(sources, "reviews")}, map[string][2]string{"default": {"reviews/reviews.yaml", "reviews"}}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			dir := t.TempDir()
-			out, report := filepath.Join(dir, "imported"), filepath.Join(dir, "report.json")
-			c.run(t, kaiBinary(t), append([]string{"import", "manifests", "-o", out, "--report", report}, test.arguments...)...)
-			data, err := os.ReadFile(report)
-			must(t, err)
-			var said struct {
-				Entries []struct{ Context, What, Path string }
+		for _, file := range files {
+			name := filepath.Base(filepath.Dir(file))
+			i := slices.IndexFunc(sources, func(s importSource) bool { return s.name == name })
+			if i < 0 {
+				i = len(sources)
+				sources = append(sources, importSource{name, map[string]string{}})
 			}
-			must(t, json.Unmarshal(data, &said))
-			for name, at := range test.contexts {
-				source, err := os.ReadFile(filepath.Join(sources, filepath.FromSlash(at[0])))
-				must(t, err)
-				rendered := c.run(t, kaiBinary(t), "template", "-c", name, "-w", out, "-n", at[1])
-				before, after := defaulted(t, c, kubectl, at[1], source), defaulted(t, c, kubectl, at[1], []byte(rendered))
-				compared := 0
-				for ref, was := range before {
-					is, ok := after[ref]
-					if !ok || strings.HasPrefix(ref, "Secret/") || strings.HasSuffix(ref, "/orders-db") || strings.HasSuffix(ref, "/sessions") {
-						continue // what the report lists as to store, and as friends
-					}
-					compared++
-					want := differing(was, is)
-					var got []string
-					for _, e := range said.Entries {
-						if e.Context == name && e.What == ref && e.Path != "" {
-							_, path, _ := strings.Cut(e.Path, " ")
-							got = append(got, generalPath(path))
-						}
-					}
-					slices.Sort(got)
-					for _, path := range want {
-						if !slices.Contains(got, path) {
-							t.Errorf("%s in %s: %s differs on the server, and the report does not name it", ref, name, path)
-						}
-					}
-					for _, path := range slices.Compact(got) {
-						// A rule that is at another place of its list is another, and its leaves are the same.
-						moved := strings.HasPrefix(ref, "NetworkPolicy/") && strings.Contains(path, "[]")
-						if !slices.Contains(want, path) && !ofServer.MatchString(path) && !moved {
-							t.Errorf("%s in %s: the report names %s, which is the same on the server", ref, name, path)
-						}
+			sources[i].contexts[strings.TrimSuffix(filepath.Base(file), ".yaml")] = file
+		}
+	}
+	for _, s := range sources {
+		t.Run(s.name, func(t *testing.T) { s.test(t, c, kubectl) })
+	}
+}
+
+// importSource is what one import reads.
+type importSource struct {
+	name     string
+	contexts map[string]string // by name, the file
+}
+
+// importEntry is what a report says of an object, or of a field of it.
+type importEntry struct {
+	Outcome, Context, What, Path, Why string
+	After                             any
+}
+
+var namespaceOfManifests = regexp.MustCompile(`(?m)^(?:metadata: .*|  )\bnamespace: ([-a-z0-9]+)`)
+
+func (s importSource) test(t *testing.T, c command, kubectl string) {
+	dir := t.TempDir()
+	out, report := filepath.Join(dir, "imported"), filepath.Join(dir, "report.json")
+	arguments := []string{"import", "manifests", "-o", out, "--report", report}
+	manifests, namespaces := map[string][]byte{}, map[string]string{}
+	for name, file := range s.contexts {
+		data, err := os.ReadFile(file)
+		must(t, err)
+		// The server takes no privileged containers.
+		manifests[name] = []byte(strings.Replace(string(data), "privileged: true, ", "", 1))
+		namespaces[name] = s.name + "-" + name
+		if m := namespaceOfManifests.FindSubmatch(data); m != nil {
+			namespaces[name] = string(m[1])
+		}
+		write(t, filepath.Join(dir, name+".yaml"), string(manifests[name]))
+		arguments = append(arguments, "--context", name+"="+filepath.Join(dir, name+".yaml"))
+		with := c
+		with.stdin = []byte("{apiVersion: v1, kind: Namespace, metadata: {name: " + namespaces[name] + "}}")
+		with.run(t, kubectl, "apply", "-f", "-")
+	}
+	c.run(t, kaiBinary(t), arguments...)
+	data, err := os.ReadFile(report)
+	must(t, err)
+	var said struct{ Entries []importEntry }
+	must(t, json.Unmarshal(data, &said))
+	for name := range s.contexts {
+		var entries []importEntry
+		for _, e := range said.Entries {
+			if e.Context == name {
+				entries = append(entries, e)
+			}
+		}
+		rendered := c.run(t, kaiBinary(t), "template", "-c", name, "-w", out, "-n", namespaces[name])
+		before := defaulted(t, c, kubectl, namespaces[name], manifests[name])
+		after := defaulted(t, c, kubectl, namespaces[name], []byte(rendered))
+		compared, leaves := 0, 0
+		for ref, was := range before {
+			if compareImported(t, name, ref, was, after, entries) {
+				compared++
+				leaves += countLeaves(was)
+			}
+		}
+		t.Logf("%s: %d of %d objects of %s are on both sides, with %d leaves", s.name, compared, len(before), name, leaves)
+		if compared < 4 {
+			t.Errorf("%s: only %d objects are on both sides", s.name, compared)
+		}
+	}
+}
+
+// compareImported compares an object of the source with the one that kai makes in its place, and says whether there is one. Where
+// there is none, the report has to say what became of it.
+func compareImported(t *testing.T, contextName, ref string, was map[string]any, after map[string]map[string]any, entries []importEntry) bool {
+	t.Helper()
+	kind, name, _ := strings.Cut(ref, "/")
+	told, gone := false, false
+	var got []string
+	for _, e := range entries {
+		if e.What != ref {
+			continue
+		}
+		told = true
+		if e.Path == "" {
+			gone = gone || e.Outcome == "left out" || strings.Contains(e.Why, "which is the friend") || strings.HasPrefix(e.Why, "it is the friend")
+			continue
+		}
+		_, path, _ := strings.Cut(e.Path, " ")
+		got = append(got, generalPath(path))
+		if path == "metadata.name" {
+			name = fmt.Sprint(e.After)
+		}
+	}
+	slices.Sort(got)
+	if !told {
+		t.Errorf("%s in %s: the report says nothing about it", ref, contextName)
+	}
+	is, ok := after[kind+"/"+name]
+	if !ok || gone || kind == "Secret" { // no secret is copied, and the report lists what is to store
+		return false
+	}
+	if containers := containersOf(was); containers != nil {
+		// The report has the main container's new name by itself.
+		for _, e := range entries {
+			if old, ok := strings.CutPrefix(e.What, "container "); ok && strings.HasSuffix(e.Why, "is called like the service, "+name) {
+				for _, container := range containers {
+					if fields := container.(map[string]any); fields["name"] == old {
+						fields["name"] = name
 					}
 				}
-				t.Logf("%s: %d objects of %s compared", test.name, compared, name)
-				if compared < 4 {
-					t.Errorf("%s: only %d objects are on both sides", name, compared)
-				}
 			}
-		})
+		}
 	}
+	want := differing(was, is)
+	for _, path := range want {
+		if !slices.Contains(got, path) {
+			t.Errorf("%s in %s: %s differs on the server, and the report does not name it", ref, contextName, path)
+		}
+	}
+	for _, path := range slices.Compact(got) {
+		// A rule that is at another place of its list is another, and its leaves are the same.
+		moved := kind == "NetworkPolicy" && strings.Contains(path, "[]")
+		if !slices.Contains(want, path) && !ofServer.MatchString(path) && !moved {
+			t.Errorf("%s in %s: the report names %s, which is the same on the server", ref, contextName, path)
+		}
+	}
+	return true
+}
+
+// containersOf gives the containers of a workload's pods, or nil.
+func containersOf(object map[string]any) []any {
+	at := object
+	for _, key := range []string{"spec", "jobTemplate", "spec", "template", "spec"} {
+		next, ok := at[key].(map[string]any)
+		if !ok && (key == "jobTemplate" || key == "spec") && at["containers"] == nil && at["template"] != nil {
+			continue // not a CronJob
+		}
+		if !ok {
+			return nil
+		}
+		at = next
+	}
+	containers, _ := at["containers"].([]any)
+	return containers
 }
 
 // defaulted gives objects as the API server would store them, by KIND/NAME.
@@ -121,18 +213,13 @@ func defaulted(t *testing.T, c command, kubectl, namespace string, manifests []b
 		metadata := object["metadata"].(map[string]any)
 		name := metadata["name"].(string)
 		metadata["namespace"] = nil
-		if object["kind"] == "Deployment" {
-			// The report has the main container's new name by itself.
-			containers := object["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)["containers"].([]any)
-			containers[0].(map[string]any)["name"] = name
-		}
 		out[fmt.Sprintf("%s/%s", object["kind"], name)] = object
 	}
 	return out
 }
 
 // ofServer are the paths that the server decides by itself, each time anew, and one that it leaves out where it has its default.
-var ofServer = regexp.MustCompile(`^(status|metadata\.(uid|creationTimestamp|generation|resourceVersion|managedFields|namespace|finalizers)|spec\.(updateStrategy\.rollingUpdate\.partition|clusterIPs?|ipFamil\w+|healthCheckNodePort|ports\[\]\.nodePort))`)
+var ofServer = regexp.MustCompile(`^(status|metadata\.(uid|creationTimestamp|generation|resourceVersion|managedFields|namespace|finalizers)|.*\.labels\.(batch\.kubernetes\.io/)?(controller-uid|job-name)|spec\.(selector\..*controller-uid|updateStrategy\.rollingUpdate\.partition|clusterIPs?|ipFamil\w+|healthCheckNodePort|ports\[\]\.nodePort))`)
 
 // differing gives the general paths at which two objects have other leaves.
 func differing(a, b map[string]any) []string {
@@ -150,6 +237,19 @@ func differing(a, b map[string]any) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// countLeaves gives the number of an object's leaves that are not the server's own.
+func countLeaves(object map[string]any) int {
+	all := map[string][]string{}
+	leavesOf(object, "", all)
+	n := 0
+	for path, values := range all {
+		if !ofServer.MatchString(path) {
+			n += len(values)
+		}
+	}
+	return n
 }
 
 // leavesOf collects the leaves of a value by their general path: items of a list have no name in it.

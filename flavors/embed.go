@@ -4,8 +4,9 @@ package flavors
 
 import "embed"
 
-// FS holds the folders of the built-in flavors. The prefix all: keeps files
-// whose names begin with an underscore, which embed would leave out.
+// FS holds the folders of the built-in flavors, without their tests. The prefix
+// all: keeps files whose names begin with an underscore, which embed would leave
+// out.
 //
-//go:embed all:pod all:workload all:webservice all:worker all:stateful all:batch all:job all:cronjob
+//go:embed */flavor.yaml all:*/templates
 var FS embed.FS

@@ -16,6 +16,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -174,13 +175,37 @@ func (g *generation) fail(code string, at source.Origin, path, hint, format stri
 
 // flavorFiles copies the flavor's files and the generator's templates.
 func (g *generation) flavorFiles() {
-	files, findings := g.in.Templates.of(g.in.Resolved.Flavor)
+	flavor := g.in.Resolved.Flavor
+	files, findings := g.in.Templates.of(flavor)
 	g.findings = append(g.findings, findings...)
+	inside := !g.exposes() && ofLibrary(flavor)
 	for _, f := range files {
-		if f.Path != externalSecretFile || g.secrets.external() {
+		switch {
+		case f.Path == externalSecretFile && !g.secrets.external():
+		case inside && slices.Contains(routeFiles, f.Path):
+		default:
 			g.put(f.Path, f.Data)
 		}
 	}
+}
+
+// exposes says whether the chart has routes that are reached from outside. How they
+// are may then be changed by values, so such a chart has the templates of all ways.
+func (g *generation) exposes() bool {
+	return slices.ContainsFunc(g.routes, func(r route) bool { return r.exposed })
+}
+
+// routeFiles are the library's templates for routes that are exposed, which no other
+// chart needs.
+var routeFiles = []string{
+	"templates/_routes.tpl", "templates/gateway.yaml", "templates/grpcroute.yaml", "templates/httproute.yaml", "templates/ingress.yaml",
+	"templates/istio-gateway.yaml", "templates/tcproute.yaml", "templates/tlsroute.yaml", "templates/virtualservice.yaml",
+}
+
+// ofLibrary says whether all of a flavor's templates are the library's. Those of a
+// user's may call any of them.
+func ofLibrary(flavor *descriptor.Flavor) bool {
+	return !slices.ContainsFunc(flavor.Files, func(f descriptor.FlavorFileData) bool { return !f.Library })
 }
 
 // externalSecretFile is the template for Secrets that an operator makes, which no

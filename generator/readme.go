@@ -30,7 +30,7 @@ func (d valueDocs) comment(path []string) string {
 }
 
 func valuesHead(in Input) string {
-	return fmt.Sprintf("# Values of %s for the context %s, made by kai from %s.\n# Change that file: this one is written anew.\n\n",
+	return fmt.Sprintf("# yaml-language-server: $schema=values.schema.json\n# Values of %s for the context %s, made by kai from %s.\n# Change that file: this one is written anew.\n\n",
 		in.Name, in.Context, in.Resolved.Service.File)
 }
 

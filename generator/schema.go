@@ -1,8 +1,6 @@
 package generator
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -79,7 +77,7 @@ func (t *schemaText) with(subcharts []Subchart) []byte {
 	}
 	properties := slices.Clone(t.properties)
 	for _, s := range subcharts {
-		properties = append(properties, fmt.Sprintf("    %q: {\n      \"description\": \"values of the vendored chart\",\n      \"type\": \"object\"\n    }", s.Chart.Name))
+		properties = append(properties, fmt.Sprintf("    %q: {\"description\": \"values of the vendored chart\", \"type\": \"object\"}", s.Chart.Name))
 	}
 	slices.SortFunc(properties, func(a, b string) int { return strings.Compare(propertyKey(a), propertyKey(b)) })
 	out := make([]byte, 0, len(t.whole)+128*len(subcharts))
@@ -112,12 +110,9 @@ func outputSchema(flavor string, types *descriptor.Types, fields []descriptor.Fi
 	if len(definitions) > 0 {
 		schema["definitions"] = definitions
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(schema); err != nil {
+	text, err := source.AppendJSON(nil, schema)
+	if err != nil {
 		return nil, err
 	}
-	return newSchemaText(b.Bytes()), nil
+	return newSchemaText(text), nil
 }

@@ -2,8 +2,9 @@ package generator
 
 import (
 	"bytes"
-	"encoding/json"
 	"testing"
+
+	"github.com/helm-kai/helm-kai/internal/source"
 )
 
 // TestSchemaText holds the text that is put together to the one that the
@@ -11,14 +12,11 @@ import (
 func TestSchemaText(t *testing.T) {
 	t.Parallel()
 	encode := func(v any) []byte {
-		var b bytes.Buffer
-		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(v); err != nil {
+		b, err := source.AppendJSON(nil, v)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return b.Bytes()
+		return b
 	}
 	object := map[string]any{"type": "object", "description": "values of the vendored chart"}
 	schema := func(more ...string) map[string]any {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
+	"github.com/helm-kai/helm-kai/internal/source"
 	"github.com/helm-kai/helm-kai/internal/workspace"
 )
 
@@ -32,12 +34,13 @@ func TestGeneratedFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		data, err := schemaJSON(schema)
+		data, err := source.AppendJSON(nil, schema)
 		if err != nil {
 			t.Fatal(err)
 		}
 		files["../../schemas/"+kind+".schema.json"] = data
 	}
+	files["../../docs/library.md"] = libraryPage(t)
 	for name, want := range files {
 		if *update {
 			if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
@@ -52,6 +55,18 @@ func TestGeneratedFiles(t *testing.T) {
 			t.Errorf("%s is stale (%v): run make docs", name, err)
 		}
 	}
+}
+
+// libraryPage writes the page about the library's flavors, from their folders, which
+// have their test cases.
+func libraryPage(t *testing.T) []byte {
+	t.Helper()
+	w := &workspaceFlags{app: &app{as: "kai", stderr: io.Discard, getenv: func(string) string { return "" }, getwd: os.Getwd}, ctx: t.Context()}
+	all, err := w.documented([]string{"../../flavors"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flavorPage(all)
 }
 
 // commandReference writes one page about all commands.

@@ -1,18 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/helm-kai/helm-kai/internal/build"
 	"github.com/helm-kai/helm-kai/internal/chartdir"
+	"github.com/helm-kai/helm-kai/internal/remake"
 	"github.com/helm-kai/helm-kai/internal/source"
 	"github.com/helm-kai/helm-kai/internal/workspace"
 )
@@ -21,8 +24,10 @@ type generateFlags struct {
 	selection
 	out    string
 	check  bool
+	diff   bool
 	stdout bool
 	force  bool
+	anew   bool
 	jobs   int
 }
 
@@ -37,8 +42,12 @@ installed once for all, to DIR/CONTEXT/SERVICE.
 A chart is replaced as a whole or not at all. Files that kai did not make stay as
 they are; one that kai made and that was edited since is reported, and its chart is
 left alone unless --force is given. Charts of services that are gone are removed.
-The record of what kai made is .kai.sha256 in each chart, in the format of sha256sum.`,
-		Example:           a.example("generate -c dev", "generate --all-contexts --check", "generate -c prod carts orders -o build/charts"),
+The record of what kai made is .kai.sha256 in each chart, in the format of sha256sum.
+
+Nothing is written before all charts are made and nothing is wrong. What is there
+already is not made again: kai remembers, in its cache, the content of all that it has
+read and the state of all that it has written. Where that is lost, all is made.`,
+		Example:           a.example("generate -c dev", "generate --all-contexts --check --diff", "generate -c prod carts orders -o build/charts"),
 		ValidArgsFunction: w.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return generate(cmd.Context(), a, w, f, args)
@@ -47,37 +56,144 @@ The record of what kai made is .kai.sha256 in each chart, in the format of sha25
 	f.addFlags(cmd, w)
 	cmd.Flags().StringVarP(&f.out, "output-dir", "o", "", "folder to write to (default: charts, in the workspace)")
 	cmd.Flags().BoolVar(&f.check, "check", false, "write nothing; exit with 1 and list what is stale")
+	cmd.Flags().BoolVar(&f.diff, "diff", false, "with --check, print how stale files differ, 200 lines at most")
 	cmd.Flags().BoolVar(&f.stdout, "stdout", false, "print the charts' files instead of writing them, in the txtar format")
 	cmd.Flags().BoolVar(&f.force, "force", false, "overwrite generated files that were edited")
+	cmd.Flags().BoolVar(&f.anew, "anew", false, "make all charts, whatever is remembered of the last run")
 	cmd.Flags().IntVarP(&f.jobs, "concurrency", "j", 0, "charts made at the same time (default: one for each CPU)")
 	cmd.MarkFlagsMutuallyExclusive("check", "stdout", "force")
 	_ = cmd.MarkFlagDirname("output-dir")
 	return cmd
 }
 
+func generate(ctx context.Context, a *app, w *workspaceFlags, f generateFlags, services []string) error {
+	if f.stdout {
+		built, _, err := buildContexts(ctx, a, w, f.selection, services, f.jobs)
+		if err == nil {
+			printCharts(a, built)
+		}
+		return err
+	}
+	if f.diff && !f.check {
+		return fmt.Errorf("--diff is for --check\n  hint: %s generate --check --diff", a.as)
+	}
+	job, err := f.job(a, w, services)
+	if err != nil {
+		return err
+	}
+	outcomes, findings, err := remake.Run(ctx, job)
+	if findings.Err() != nil {
+		return findings
+	}
+	if len(findings) > 0 {
+		fmt.Fprintln(a.stderr, findings.Error())
+	}
+	if f.check {
+		stale := sayStale(a, outcomes, err)
+		if err == nil && stale != nil && f.diff {
+			err = sayStaleLines(ctx, a, w, f, outcomes)
+		}
+		return cmp.Or(err, stale)
+	}
+	return sayWritten(a, job.Out, outcomes, err)
+}
+
+// job says what is to be written. It reads no more than the names of contexts.
+func (f *generateFlags) job(a *app, w *workspaceFlags, services []string) (remake.Job, error) {
+	fsys, dir, err := w.tree()
+	if err != nil {
+		return remake.Job{}, err
+	}
+	contexts, err := f.contextsIn(a, w, fsys)
+	if err != nil {
+		return remake.Job{}, err
+	}
+	match, err := f.matcher(services)
+	if err != nil {
+		return remake.Job{}, err
+	}
+	j := remake.Job{
+		FS: fsys, Contexts: contexts, Out: f.out, Select: match, Jobs: f.jobs, Force: f.force, Check: f.check,
+		Open: func(fsys fs.FS) (*workspace.Workspace, source.Findings, error) {
+			ws, findings, err := w.openIn(fsys, false)
+			if ws != nil {
+				if collectSeldomIf(len(ws.Services)); len(ws.Services) > few {
+					debug.SetGCPercent(80) // what is made on the way is many times what is held
+				}
+			}
+			return ws, findings, err
+		},
+		Approve: func(ws *workspace.Workspace, names map[string]bool) error {
+			for _, name := range services {
+				if !names[name] {
+					return noService(name, strings.Join(contexts, ", "), ws.ServiceNames())
+				}
+			}
+			return nil
+		},
+	}
+	if j.Out == "" {
+		j.Out = a.relative(filepath.Join(dir, "charts"))
+	}
+	if !f.anew {
+		w.remember(&j, dir)
+	}
+	return j, nil
+}
+
+// few is how many services make a run that is over soon.
+const few = 100
+
+// collectSeldomIf has memory collected less often where the services are few.
+func collectSeldomIf(services int) {
+	if services <= few {
+		debug.SetGCPercent(400)
+	}
+}
+
+// contextsIn gives the contexts that are asked for. Where they cannot be had, it
+// says first what is wrong with the workspace.
+func (f *generateFlags) contextsIn(a *app, w *workspaceFlags, fsys fs.FS) ([]string, error) {
+	if known := workspace.ContextNames(fsys); known != nil {
+		if contexts, err := f.chooseFrom(a, known); err == nil {
+			return contexts, nil
+		}
+	}
+	ws, findings, err := w.openIn(fsys, false)
+	if err != nil {
+		return nil, err
+	}
+	contexts, err := f.choose(a, ws)
+	if err != nil && findings.Err() != nil {
+		return nil, findings
+	}
+	return contexts, err
+}
+
+// remember has a job remember what it does, where there is a place for that and
+// this kai can be told from others.
+func (w *workspaceFlags) remember(j *remake.Job, dir string) {
+	cache, err := w.cacheDir()
+	if err != nil {
+		return
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return
+	}
+	full, err := filepath.Abs(dir)
+	if err != nil {
+		return
+	}
+	if identity, ok := chartdir.Identity(program); ok {
+		j.Memory, j.Maker, j.Workspace = filepath.Join(cache, "generated"), w.app.version+" "+program+" "+identity, full
+	}
+}
+
 // generation is one context's charts.
 type generation struct {
 	context  string
 	releases []build.Release
-}
-
-func generate(ctx context.Context, a *app, w *workspaceFlags, f generateFlags, services []string) error {
-	built, dir, err := buildContexts(ctx, a, w, f.selection, services, f.jobs)
-	if err != nil {
-		return err
-	}
-	if f.out == "" {
-		f.out = a.relative(filepath.Join(dir, "charts"))
-	}
-	partial := f.selector != "" || len(services) > 0
-	switch {
-	case f.stdout:
-		printCharts(a, built)
-		return nil
-	case f.check:
-		return checkCharts(ctx, a, f, built, partial)
-	}
-	return writeCharts(ctx, a, f, built, partial)
 }
 
 // buildContexts makes the charts of all contexts that are asked for. It gives
@@ -103,6 +219,7 @@ func buildIn(ctx context.Context, a *app, ws *workspace.Workspace, dir string, f
 	if err != nil {
 		return nil, "", err
 	}
+	collectSeldomIf(len(ws.Services))
 	var built []generation
 	found := map[string]bool{}
 	for _, name := range contexts {
@@ -145,23 +262,13 @@ func printCharts(a *app, built []generation) {
 	}
 }
 
-func (g generation) names() []string {
-	names := make([]string, len(g.releases))
-	for i, r := range g.releases {
-		names[i] = r.Name
-	}
-	return names
-}
-
-// checkCharts lists what generate would change.
-func checkCharts(ctx context.Context, a *app, f generateFlags, built []generation, partial bool) error {
+// sayStale lists what generate would change.
+func sayStale(a *app, outcomes []remake.Outcome, failed error) error {
 	stale := 0
-	for _, g := range built {
-		results, err := checkContext(ctx, filepath.Join(f.out, g.context), g, partial)
-		if err != nil {
-			return err
-		}
-		for _, r := range results {
+	var contexts []string
+	for _, o := range outcomes {
+		contexts = append(contexts, o.Context)
+		for _, r := range o.Results {
 			if r.State == chartdir.Unchanged {
 				continue
 			}
@@ -175,13 +282,12 @@ func checkCharts(ctx context.Context, a *app, f generateFlags, built []generatio
 			}
 		}
 	}
-	if stale == 0 {
+	switch {
+	case failed != nil:
+		return nil
+	case stale == 0:
 		fmt.Fprintln(a.stderr, "all charts are fresh")
 		return nil
-	}
-	var contexts []string
-	for _, g := range built {
-		contexts = append(contexts, g.context)
 	}
 	fmt.Fprintf(a.stderr, "kai: %s stale\n  hint: %s generate -c %s\n", count(stale, "chart is", "charts are"), a.as, strings.Join(contexts, ","))
 	return &saidError{code: exitFailed}
@@ -200,45 +306,17 @@ func count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-func checkContext(ctx context.Context, path string, g generation, partial bool) ([]chartdir.Result, error) {
-	folder, err := chartdir.View(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	defer folder.Close()
-	var results []chartdir.Result
-	for _, r := range g.releases {
-		result, err := folder.Check(r.Chart)
-		if err != nil {
-			return nil, err
-		}
-		results = append(results, result)
-	}
-	if partial {
-		return results, nil
-	}
-	obsolete, err := folder.Obsolete(g.names())
-	return append(results, obsolete...), err
-}
-
-// writeCharts writes the charts, each as a whole, and removes those that are no
-// longer made.
-func writeCharts(ctx context.Context, a *app, f generateFlags, built []generation, partial bool) error {
+// sayWritten tells what became of the charts.
+func sayWritten(a *app, out string, outcomes []remake.Outcome, failed error) error {
 	var refused source.Findings
 	counts := map[chartdir.State]int{}
-	var failed error
-	for _, g := range built {
-		results, err := writeContext(ctx, filepath.Join(f.out, g.context), g, f, partial)
-		for _, r := range results {
+	for _, o := range outcomes {
+		for _, r := range o.Results {
 			counts[r.State]++
 			refused = append(refused, r.Findings()...)
 			if r.State != chartdir.Unchanged && r.State != "" {
 				fmt.Fprintf(a.stdout, "%s\t%s\n", r.State, r.Folder)
 			}
-		}
-		failed = errors.Join(failed, err)
-		if ctx.Err() != nil {
-			break
 		}
 	}
 	var words []string
@@ -251,32 +329,12 @@ func writeCharts(ctx context.Context, a *app, f generateFlags, built []generatio
 		words = []string{"none"}
 	}
 	if words != nil {
-		fmt.Fprintf(a.stderr, "charts in %s: %s\n", f.out, strings.Join(words, ", "))
+		fmt.Fprintf(a.stderr, "charts in %s: %s\n", out, strings.Join(words, ", "))
 	}
 	if failed != nil {
 		return failed
 	}
 	return refused.Err()
-}
-
-func writeContext(ctx context.Context, path string, g generation, f generateFlags, partial bool) (results []chartdir.Result, err error) {
-	folder, err := chartdir.Open(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, folder.Close()) }()
-	options := chartdir.Options{Force: f.force}
-	results = make([]chartdir.Result, len(g.releases))
-	errs := make([]error, len(g.releases))
-	build.Each(ctx, f.jobs, len(g.releases), func(i int) {
-		results[i], errs[i] = folder.Write(ctx, g.releases[i].Chart, options)
-	})
-	err = errors.Join(append(errs, ctx.Err())...)
-	if err != nil || partial {
-		return results, err
-	}
-	pruned, err := folder.Prune(ctx, g.names(), options)
-	return append(results, pruned...), err
 }
 
 // relative gives a path as seen from the working directory, where that is

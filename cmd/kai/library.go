@@ -48,8 +48,8 @@ type fieldInfo struct {
 func newFlavors(a *app, w *workspaceFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "flavors",
-		Short:   "List and show flavors, which turn a context into a chart",
-		Example: a.example("flavors list", "flavors show webservice"),
+		Short:   "List, show, make, test and document flavors, which turn a context into a chart",
+		Example: a.example("flavors list", "flavors show webservice", "flavors new queueworker", "flavors test"),
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -79,6 +79,7 @@ func newFlavors(a *app, w *workspaceFlags) *cobra.Command {
 		outputFlag(sub, &output)
 		cmd.AddCommand(sub)
 	}
+	cmd.AddCommand(newFlavorsNew(a, w), newFlavorsTest(a, w), newFlavorsDocs(a, w))
 	return cmd
 }
 

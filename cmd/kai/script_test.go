@@ -21,7 +21,23 @@ func TestMain(m *testing.M) {
 		"kubectl-kai": func() { os.Exit(run()) },
 	}
 	maps.Copy(programs, systemPrograms)
-	testscript.Main(m, programs)
+	testscript.Main(sheltered{m}, programs)
+}
+
+// sheltered runs tests with a cache of their own, which goes with them.
+type sheltered struct{ *testing.M }
+
+func (s sheltered) Run() int {
+	dir, err := os.MkdirTemp("", "kai-cache-")
+	if err == nil {
+		err = os.Setenv("KAI_CACHE", dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	return s.M.Run()
 }
 
 // noRaceSleep is for the environment of programs: where they are built with the

@@ -72,22 +72,37 @@ func (w *workspaceFlags) open() (*workspace.Workspace, string, source.Findings, 
 }
 
 func (w *workspaceFlags) openAs(lenient bool) (*workspace.Workspace, string, source.Findings, error) {
-	dir, err := w.root()
+	fsys, dir, err := w.tree()
 	if err != nil {
 		return nil, "", nil, err
+	}
+	ws, findings, err := w.openIn(fsys, lenient)
+	return ws, dir, findings, err
+}
+
+// tree gives the workspace's files, and where they are.
+func (w *workspaceFlags) tree() (fs.FS, string, error) {
+	dir, err := w.root()
+	if err != nil {
+		return nil, "", err
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, "", nil, err
+		return nil, "", err
 	}
-	ws, findings, err := w.openPinned(root.FS(), lenient)
+	return root.FS(), dir, nil
+}
+
+// openIn reads the workspace in a tree; where there is none, the error says why.
+func (w *workspaceFlags) openIn(fsys fs.FS, lenient bool) (*workspace.Workspace, source.Findings, error) {
+	ws, findings, err := w.openPinned(fsys, lenient)
 	if err != nil {
-		return nil, dir, nil, err
+		return nil, nil, err
 	}
 	if ws == nil {
-		return nil, dir, findings, findings.Sorted()
+		return nil, findings, findings.Sorted()
 	}
-	return ws, dir, findings.Sorted(), nil
+	return ws, findings.Sorted(), nil
 }
 
 // selection chooses contexts and releases.
@@ -139,7 +154,10 @@ func servicesArg(min, max int, usage string) cobra.PositionalArgs {
 
 // choose gives the contexts that the flags ask for.
 func (s *selection) choose(a *app, ws *workspace.Workspace) ([]string, error) {
-	known := ws.ContextNames()
+	return s.chooseFrom(a, ws.ContextNames())
+}
+
+func (s *selection) chooseFrom(a *app, known []string) ([]string, error) {
 	if s.all {
 		return known, nil
 	}

@@ -1,7 +1,9 @@
 //go:build unix
 
 // Bench runs the benchmarks of kai's module, with a Helm to set kai against, and prints what they measured as a table. Those
-// whose names start with Releases or Secrets are its own. Releases set kai against Helm, a loop over Helm's SDK and, where
+// whose names start with Disk, Releases, Secrets or Validate are its own. Disk sets kai generate against cp -r, against reading
+// all inputs and asking for all outputs, and against Helm, from disk to disk. Validate sets a run over what git finds changed against
+// one over all, and the rules against kubeconform. Releases set kai against Helm, a loop over Helm's SDK and, where
 // $HELMFILE names one, helmfile, on a control plane of their own; Secrets set kai and kai-run against the clients of stores,
 // with servers of their own. Helm is the one that $HELM names, or else the end-to-end tests' own. What is missing is built
 // when it is first wanted.
@@ -34,17 +36,29 @@ func main() {
 	root := flag.String("root", "..", "folder of kai's module")
 	times := flag.Int("times", 3, "how often each benchmark of releases and secrets is repeated; the short ones more often")
 	increments := flag.Int("increments", 10_000, "how often two writers together increment a number in each store")
+	services := flag.String("services", "100,1000", "numbers of services that Disk measures; 10000 wants 15 GB of disk")
+	if os.Getenv(floorVar) != "" {
+		if err := readAndLook(os.Args[1], os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *root, *which, *times, *increments, os.Stdout); err != nil {
+	if err := run(ctx, *root, *which, *times, *increments, *services, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, root, which string, times, increments int, out io.Writer) error {
-	root, err := filepath.Abs(root)
+func run(ctx context.Context, root, which string, times, increments int, services string, out io.Writer) error {
+	sizes, err := sizesOf(services)
+	if err != nil {
+		return err
+	}
+	root, err = filepath.Abs(root)
 	if err != nil {
 		return err
 	}
@@ -53,20 +67,30 @@ func run(ctx context.Context, root, which string, times, increments int, out io.
 		return err
 	}
 	helm := ""
-	if !only(which, ofSecrets) {
+	if !only(which, ofSecrets, ofValidate) {
 		if helm, err = findHelm(ctx, root); err != nil {
 			return err
 		}
 		fmt.Fprintf(out, "Helm: %s\n", helm)
 	}
 	// What can only be the name of a benchmark of our own needs no search in all packages.
-	if !only(which, ofReleases, ofSecrets) {
+	if !only(which, ofDisk, ofReleases, ofSecrets, ofValidate) {
 		if err := packages(ctx, root, which, helm, out); err != nil {
+			return err
+		}
+	}
+	if which == "." || strings.Contains(which, ofDisk) {
+		if err := generateOnDisk(ctx, root, match, helm, times, sizes, out); err != nil {
 			return err
 		}
 	}
 	if which == "." || strings.Contains(which, ofReleases) {
 		if err := releases(ctx, root, match, helm, times, out); err != nil {
+			return err
+		}
+	}
+	if which == "." || strings.Contains(which, ofValidate) {
+		if err := validations(ctx, root, match, times, out); err != nil {
 			return err
 		}
 	}

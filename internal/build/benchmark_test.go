@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/metrics"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,6 +30,22 @@ func TestCorpus(t *testing.T) {
 			t.Errorf("%s: %d charts, want those of 24 services and of the queue", contextName, len(releases))
 		}
 		renderAll(t, releases)
+	}
+}
+
+// TestWriteCorpus writes the benchmarks' workspace to disk, for programs that measure
+// kai from outside: KAI_CORPUS is a number of services and a folder.
+func TestWriteCorpus(t *testing.T) {
+	number, dir, ok := strings.Cut(os.Getenv("KAI_CORPUS"), " ")
+	if !ok {
+		t.Skip("KAI_CORPUS names no folder")
+	}
+	n, err := strconv.Atoi(number)
+	if err == nil {
+		err = os.CopyFS(dir, buildtest.Corpus(n))
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

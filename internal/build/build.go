@@ -26,6 +26,7 @@ const (
 type Release struct {
 	Name      string // of the release, its chart and its objects
 	Kind      string
+	File      string // the descriptor that it is of, "" for a shared friend
 	Context   string
 	Namespace string // "" where the workspace gives none
 	Labels    map[string]string
@@ -39,8 +40,10 @@ type Release struct {
 	// Uses are the shared friends that it talks to.
 	Uses []Use
 
-	// Trace tells where values come from, if it was asked for.
+	// Trace tells where values come from, Ties what binds the chart to others, if they
+	// were asked for.
 	Trace *Trace
+	Ties  *Ties // nil for a shared friend
 
 	library *render.Library    // shared with the other releases of the run
 	flavor  *descriptor.Flavor // that the chart was made with, or nil
@@ -74,16 +77,41 @@ type Options struct {
 	// Only leaves all services out but one of this name, and what is wrong with them
 	// or with the context as a whole unsaid. "" is all.
 	Only string
-	// Trace has releases tell where their values come from.
-	Trace bool
+	// Among leaves all services out but those of these names, and what is wrong with
+	// the context as a whole unsaid. Nil is all.
+	Among map[string]bool
+	// Partial gives the charts that could be made where findings hold errors.
+	Partial bool
+	// Trace has releases tell where their values come from, Ties what binds them to
+	// one another.
+	Trace, Ties bool
 }
 
 // Charts makes the charts of one context, sorted by name. Where findings hold
-// errors, there are no charts.
+// errors, there are no charts, unless part of them is asked for.
 func Charts(ctx context.Context, w *workspace.Workspace, contextName string, o Options) ([]Release, source.Findings) {
+	var mu sync.Mutex
+	var out []Release
+	findings := Stream(ctx, w, contextName, o, func(r Release) {
+		mu.Lock()
+		defer mu.Unlock()
+		out = append(out, r)
+	})
+	if ctx.Err() != nil || findings.Err() != nil && !o.Partial {
+		return nil, findings
+	}
+	slices.SortFunc(out, func(a, b Release) int { return strings.Compare(a.Name, b.Name) })
+	return out, findings
+}
+
+// Stream makes the charts of one context and hands over each as soon as it is
+// made, several at the same time and in no order, so that nobody has to hold all
+// of them. They are good for something only if the findings, which come last,
+// hold no errors.
+func Stream(ctx context.Context, w *workspace.Workspace, contextName string, o Options, take func(Release)) source.Findings {
 	target, findings := w.Target(contextName)
 	if target == nil {
-		return nil, findings
+		return findings
 	}
 	if o.Kit == nil {
 		o.Kit = NewKit()
@@ -97,48 +125,48 @@ func Charts(ctx context.Context, w *workspace.Workspace, contextName string, o O
 	}
 	var chosen []*service
 	for _, s := range w.Services {
-		if target.Selects(s.Name) && (o.Only == "" || o.Only == s.Name) {
+		if target.Selects(s.Name) && (o.Only == "" || o.Only == s.Name) && (o.Among == nil || o.Among[s.Name]) {
 			chosen = append(chosen, r.services[s.Name])
 		}
 	}
-	built := make([]*Release, len(chosen))
+	names := make([]string, len(chosen))
 	more := make([]source.Findings, len(chosen))
 	Each(ctx, o.Jobs, len(chosen), func(i int) {
-		built[i], more[i] = r.service(chosen[i], o)
+		var made *Release
+		if made, more[i] = r.service(chosen[i], o); made != nil {
+			names[i] = made.Name
+			take(*made)
+		}
 	})
 	for _, f := range more {
 		findings = append(findings, f...)
 	}
 	if err := ctx.Err(); err != nil {
 		findings.Add("cancelled", source.Origin{}, "", "", "%s", err)
-		return nil, findings
+		return findings
 	}
-	var shared []*Release
 	if o.Only == "" {
-		var more source.Findings
-		shared, more = r.shared(o)
+		shared, more := r.shared(o)
 		findings = append(findings, more...)
+		for _, made := range shared {
+			if len(made.Chart.Files) > 0 {
+				made.library = r.library
+				names = append(names, made.Name)
+				take(*made)
+			}
+		}
 		findings = append(findings, r.cycles(chosen)...)
-		findings = append(findings, r.unusedDefaults(chosen)...)
-	}
-	var out []Release
-	for _, release := range append(built, shared...) {
-		if release != nil {
-			release.library = r.library
-			out = append(out, *release)
+		if o.Among == nil {
+			findings = append(findings, r.unusedDefaults(chosen)...)
 		}
 	}
-	slices.SortFunc(out, func(a, b Release) int { return strings.Compare(a.Name, b.Name) })
-	for i := 1; i < len(out); i++ {
-		if out[i].Name == out[i-1].Name {
-			findings.Add("duplicate-name", source.Origin{}, "", "rename the service or the friend", "two releases of the context %s are called %s", contextName, out[i].Name)
+	slices.Sort(names)
+	for i := 1; i < len(names); i++ {
+		if names[i] != "" && names[i] == names[i-1] {
+			findings.Add("duplicate-name", source.Origin{}, "", "rename the service or the friend", "two releases of the context %s are called %s", contextName, names[i])
 		}
 	}
-	findings = findings.Sorted()
-	if findings.Err() != nil {
-		return nil, findings
-	}
-	return out, findings
+	return findings.Sorted()
 }
 
 // Each calls f for 0 to n-1, jobs at a time; 0 is one per CPU. It stops handing
@@ -184,7 +212,9 @@ type run struct {
 type service struct {
 	*descriptor.Service
 	once     sync.Once
-	folded   *descriptor.Folded
+	folded   *descriptor.Folded // until its chart is made
+	flavor   *descriptor.Flavor // of folded
+	friends  []descriptor.FriendUse
 	outputs  *descriptor.Outputs
 	findings source.Findings
 }
@@ -196,7 +226,7 @@ func (s *service) app() string { return generator.AppName(s.Name) }
 // fold merges a service's layers and finds what it offers.
 func (r *run) fold(s *service) {
 	s.once.Do(func() {
-		versions, findings := r.w.VersionFile(r.target, s.Name)
+		versions, findings := r.w.VersionFile(r.target, s.Service)
 		vars, more := r.target.Vars.And(versions.Get("variables"))
 		findings = append(findings, more...)
 		contexts := s.Contexts.Choose(r.target.Uses, r.target.Lineage)
@@ -217,6 +247,7 @@ func (r *run) fold(s *service) {
 		}
 		findings = append(findings, more...)
 		if s.folded != nil {
+			s.flavor, s.friends = s.folded.Flavor, s.folded.Friends
 			findings = append(findings, r.flavors.check(s.folded.Flavor)...)
 			findings = append(findings, r.check(s)...)
 			s.outputs, more = s.folded.Outputs(s.app(), r.target.Namespace, descriptor.Names{"service": {Name: s.app(), Namespace: r.target.Namespace}})
@@ -266,16 +297,20 @@ func configOf(vars *descriptor.Variables, config *source.Value, path string, sel
 	return out
 }
 
-// service makes the chart of one service.
+// service makes the chart of one service. Of what it is made from is kept what
+// others want.
 func (r *run) service(s *service, o Options) (*Release, source.Findings) {
 	r.fold(s)
 	findings := slices.Clone(s.findings)
 	if s.folded == nil {
 		return nil, findings
 	}
+	defer func() { s.folded = nil }()
 	release := &Release{
-		Name: s.app(), Kind: KindService, Context: r.target.Context, Namespace: r.target.Namespace, App: s.Name, Apps: map[string]string{s.Name: s.Name},
+		Name: s.app(), Kind: KindService, File: s.File, Context: r.target.Context, Namespace: r.target.Namespace, App: s.Name, Apps: map[string]string{s.Name: s.Name},
 		Labels: map[string]string{"name": s.Name, "kind": KindService, "flavor": s.folded.Flavor.Name, "context": r.target.Context},
+
+		library: r.library,
 	}
 	for _, f := range s.folded.Field("labels").FieldsOrNone() {
 		release.Labels[f.Key] = f.Value.Str()
@@ -285,6 +320,7 @@ func (r *run) service(s *service, o Options) (*Release, source.Findings) {
 	layer := newLayer(s)
 	var parts []namedPart
 	var files []string
+	var ties tied
 	for _, use := range s.folded.Friends {
 		f, more := r.friend(s, use)
 		findings = append(findings, more...)
@@ -295,10 +331,11 @@ func (r *run) service(s *service, o Options) (*Release, source.Findings) {
 			continue
 		}
 		names["friends."+use.Name] = f.outputs
+		ties.add(use, f)
 		in.Friends = append(in.Friends, f.peer)
 		if f.subchart != nil {
 			in.Subcharts = append(in.Subcharts, *f.subchart)
-			parts = append(parts, namedPart{f.subchart.Chart.Name, f.made})
+			parts = append(parts, namedPart{f.subchart.Chart.Name, f.made, use.Origin})
 		}
 		layer.add(use, f, &findings)
 		files = append(files, f.files...)
@@ -337,6 +374,9 @@ func (r *run) service(s *service, o Options) (*Release, source.Findings) {
 		return nil, findings
 	}
 	release.Chart, release.Secrets, release.flavor = result.Chart, result.Secrets, s.folded.Flavor
+	if o.Ties {
+		release.Ties = ties.of(s)
+	}
 	if o.Trace {
 		release.Trace = trace(s, resolved, part{flavor: s.folded.Flavor, values: result.Values}, parts)
 		release.Trace.Friends = files
@@ -416,19 +456,17 @@ func (r *run) cycles(chosen []*service) source.Findings {
 	visit = func(s *service, trail []string) {
 		state[s.Name] = 1
 		trail = append(trail, s.Name)
-		if s.folded != nil {
-			for _, use := range s.folded.Friends {
-				next := r.services[use.Service]
-				if !use.Needs || next == nil {
-					continue
-				}
-				switch state[next.Name] {
-				case 0:
-					visit(next, trail)
-				case 1:
-					circle := append(trail[slices.Index(trail, next.Name):], next.Name)
-					findings.Add("cycle", use.Origin, "friends."+use.Name+".needs", "remove needs from one of them: an address alone orders nothing", "%s need one another", strings.Join(circle, " → "))
-				}
+		for _, use := range s.friends {
+			next := r.services[use.Service]
+			if !use.Needs || next == nil {
+				continue
+			}
+			switch state[next.Name] {
+			case 0:
+				visit(next, trail)
+			case 1:
+				circle := append(trail[slices.Index(trail, next.Name):], next.Name)
+				findings.Add("cycle", use.Origin, "friends."+use.Name+".needs", "remove needs from one of them: an address alone orders nothing", "%s need one another", strings.Join(circle, " → "))
 			}
 		}
 		state[s.Name] = 2
@@ -447,11 +485,11 @@ func (r *run) unusedDefaults(chosen []*service) source.Findings {
 	known := map[string]bool{}
 	any := false
 	for _, s := range chosen {
-		if s.folded == nil {
+		if s.flavor == nil {
 			continue
 		}
 		any = true
-		for _, f := range s.folded.Flavor.AllFields() {
+		for _, f := range s.flavor.AllFields() {
 			known[f.Name] = true
 		}
 	}

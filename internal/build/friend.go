@@ -27,7 +27,8 @@ type friend struct {
 	shared   bool   // installed once for all, in namespace
 	release  string
 	where    string
-	made     part // what subchart is made of
+	made     part        // what subchart is made of
+	common   *dependency // the use of it that is shared
 	files    []string
 }
 
@@ -311,7 +312,7 @@ func (r *run) libraryFriend(s *service, use descriptor.FriendUse) (*friend, sour
 		chart: d.fields.Get("chart"), version: s.Version, origin: use.Origin,
 	}
 	if p.shared {
-		f.needs = p.object
+		f.needs, f.common = p.object, install
 		r.share(install)
 		return f, findings
 	}
@@ -499,7 +500,31 @@ type dependency struct {
 func (r *run) share(d *dependency) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.dependencies[d.release] = append(r.dependencies[d.release], d)
+	uses := r.dependencies[d.release]
+	if len(uses) > 0 && d.same(uses[0]) {
+		// Of many that say the same, one is kept whole.
+		if d.before(uses[0]) {
+			uses[0], d = d, uses[0]
+		}
+		d = &dependency{release: d.release, definition: &definition{fields: uses[0].definition.fields}, origin: d.origin}
+	}
+	r.dependencies[d.release] = append(uses, d)
+}
+
+// sharedKeys are what those who share a friend must say alike.
+var sharedKeys = []string{"chart", "values", "config", "credentials"}
+
+// same says whether two uses mean the same.
+func (d *dependency) same(other *dependency) bool {
+	return !slices.ContainsFunc(sharedKeys, func(key string) bool {
+		return !source.Equal(d.definition.fields.Get(key), other.definition.fields.Get(key))
+	})
+}
+
+// before says whether a use stands before another in the order of the files.
+func (d *dependency) before(other *dependency) bool {
+	x, y := d.origin.Position, other.origin.Position
+	return cmp.Or(strings.Compare(x.File, y.File), cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column)) < 0
 }
 
 // agreed gives the first use of a shared friend in the order of the files. Those
@@ -507,12 +532,17 @@ func (r *run) share(d *dependency) {
 func agreed(uses []*dependency) (*dependency, source.Findings) {
 	var findings source.Findings
 	slices.SortFunc(uses, func(a, b *dependency) int {
-		x, y := a.origin.Position, b.origin.Position
-		return cmp.Or(strings.Compare(x.File, y.File), cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
+		switch {
+		case a.before(b):
+			return -1
+		case b.before(a):
+			return 1
+		}
+		return 0
 	})
 	first := uses[0]
 	for _, other := range uses[1:] {
-		for _, key := range []string{"chart", "values", "config", "credentials"} {
+		for _, key := range sharedKeys {
 			if !source.Equal(first.definition.fields.Get(key), other.definition.fields.Get(key)) {
 				findings.Add("dependency-conflict", other.origin, "friends."+first.release, "describe it once, in a file of the workspace's friends", "the shared friend %s is described otherwise at %s: its %s differ", first.release, first.origin, key)
 			}

@@ -18,10 +18,11 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // TestGolden holds the manifests of the examples to those that were reviewed:
-// a change of a flavor shows its effect as a diff of these files.
+// a change of a flavor shows its effect as a diff of these files, and of those of its
+// own cases in flavors/*/tests.
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{"../../testdata/hello", "../../testdata/podinfo", "../../testdata/sock-shop", "../../testdata/friends", "../../testdata/jobs", "../../testdata/routes", "testdata/external"} {
+	for _, dir := range []string{"../../testdata/hello", "../../testdata/podinfo", "../../testdata/sock-shop", "../../testdata/friends", "../../testdata/routes", "testdata/external"} {
 		example := filepath.Base(dir)
 		w, findings := workspace.Open(os.DirFS(filepath.FromSlash(dir)))
 		if findings.Err() != nil {

@@ -15,3 +15,8 @@ type Kit struct {
 
 // NewKit gives a kit that keeps nothing yet.
 func NewKit() *Kit { return &Kit{templates: generator.NewTemplates(), library: render.NewLibrary()} }
+
+// NewCoveredKit gives the same; coverage is told what of the templates runs.
+func NewCoveredKit(c *render.Coverage) *Kit {
+	return &Kit{templates: generator.NewTemplates(), library: render.NewLibraryWith(c)}
+}

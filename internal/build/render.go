@@ -6,6 +6,7 @@ import (
 
 	"github.com/helm-kai/helm-kai/generator"
 	"github.com/helm-kai/helm-kai/internal/render"
+	"github.com/helm-kai/helm-kai/internal/source"
 )
 
 // Placeholder stands in a manifest for a secret that is not known.
@@ -14,6 +15,21 @@ const Placeholder = "kai-placeholder"
 // Render gives a release's manifests as `helm template` prints them. The values
 // of secrets that nobody has given become placeholders.
 func Render(ctx context.Context, r Release, o render.Options) (*render.Result, error) {
+	loaded, err := Load(r)
+	if err != nil {
+		return nil, err
+	}
+	return loaded.Render(ctx, o)
+}
+
+// Loaded is a release whose chart is read once, however often it is rendered.
+type Loaded struct {
+	release Release
+	chart   *render.Chart
+}
+
+// Load reads a release's chart.
+func Load(r Release) (*Loaded, error) {
 	library := r.library
 	if library == nil {
 		library = render.NewLibrary()
@@ -22,12 +38,27 @@ func Render(ctx context.Context, r Release, o render.Options) (*render.Result, e
 	if err != nil {
 		return nil, err
 	}
-	o.ReleaseName = r.Name
-	if r.Namespace != "" {
-		o.Namespace = r.Namespace
+	return &Loaded{r, chart}, nil
+}
+
+// Render is what the function of this name does.
+func (l *Loaded) Render(ctx context.Context, o render.Options) (*render.Result, error) {
+	return l.chart.Render(ctx, l.options(o))
+}
+
+// Lint gives what `helm lint --strict` says about the chart.
+func (l *Loaded) Lint(ctx context.Context, o render.Options) (source.Findings, error) {
+	return l.chart.Lint(ctx, l.options(o))
+}
+
+// options gives those for this release.
+func (l *Loaded) options(o render.Options) render.Options {
+	o.ReleaseName = l.release.Name
+	if l.release.Namespace != "" {
+		o.Namespace = l.release.Namespace
 	}
-	o.Values = withPlaceholders(r, o.Values)
-	return chart.Render(ctx, o)
+	o.Values = withPlaceholders(l.release, o.Values)
+	return o
 }
 
 // withPlaceholders adds a placeholder for every key of the Secrets that the

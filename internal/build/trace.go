@@ -20,6 +20,9 @@ type Trace struct {
 	Services []string
 	// Friends are the files of those that it has.
 	Friends []string
+	// Uses are where the friends are asked for whose charts it vendors, by the names
+	// of these; of a shared friend's release, "" is its own.
+	Uses map[string]source.Origin
 
 	parts map[string]part // by folder inside of the chart, "" and charts/NAME
 }
@@ -35,6 +38,7 @@ type part struct {
 type namedPart struct {
 	name string
 	part part
+	use  source.Origin
 }
 
 // Makers of templates.
@@ -73,7 +77,7 @@ func (t *Trace) Template(name string) (file, by string, builtIn bool) {
 
 // trace gives the trace of a service.
 func trace(s *service, resolved *descriptor.Resolved, own part, vendored []namedPart) *Trace {
-	t := &Trace{Fields: resolved.Fields, Values: own.values.Shallow(), parts: map[string]part{"": own}}
+	t := &Trace{Fields: resolved.Fields, Values: own.values.Shallow(), Uses: map[string]source.Origin{}, parts: map[string]part{"": own}}
 	for _, use := range s.folded.Friends {
 		if use.Service != "" {
 			t.Services = append(t.Services, use.Service)
@@ -88,16 +92,18 @@ func trace(s *service, resolved *descriptor.Resolved, own part, vendored []named
 // trace gives the trace of a shared friend, whose chart is the friend's own or
 // one around it.
 func (d *dependency) trace(sub *generator.Subchart) *Trace {
+	uses := map[string]source.Origin{"": d.origin}
 	if !sub.Foreign {
-		return &Trace{Values: d.made.values, Friends: d.definition.files, parts: map[string]part{"": d.made}}
+		return &Trace{Values: d.made.values, Friends: d.definition.files, Uses: uses, parts: map[string]part{"": d.made}}
 	}
-	t := &Trace{Values: source.NewMap(source.Origin{}), Friends: d.definition.files, parts: map[string]part{"": {}}}
-	t.add(namedPart{sub.Chart.Name, d.made})
+	t := &Trace{Values: source.NewMap(source.Origin{}), Friends: d.definition.files, Uses: uses, parts: map[string]part{"": {}}}
+	t.add(namedPart{sub.Chart.Name, d.made, d.origin})
 	return t
 }
 
 func (t *Trace) add(v namedPart) {
 	t.parts["charts/"+v.name] = v.part
+	t.Uses[v.name] = v.use
 	if v.part.values != nil {
 		t.Values.Set(v.name, v.part.values)
 	}

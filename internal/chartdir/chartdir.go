@@ -14,7 +14,8 @@
 //     that they are there at every moment; where that cannot be, and for files
 //     that appear meanwhile, they are moved after it.
 //   - A file differs when its bytes differ; times and sizes prove nothing. When
-//     no byte differs nothing is written.
+//     no byte differs nothing is written. That a folder is as it was is proved by
+//     its Seal too, for those who remember what they wrote.
 //   - No symbolic link is followed, whether it stands for OUT/CONTEXT, for a
 //     chart, or within one; every step of a path is opened from its parent.
 //   - One run at a time writes into an OUT/CONTEXT: an advisory lock on the
@@ -84,12 +85,13 @@ type Change struct {
 
 // Result is what became of one chart. Changes are sorted by path; with the
 // state Refused they are those that would have been made, and the reasons
-// against them.
+// against them, and with Created, where everything is new, there are none.
 type Result struct {
 	Chart   string
 	Folder  string // where it lies
 	State   State
 	Changes []Change
+	Seal    Seal // of the folder as it is now, where Options ask for one and it can be had
 }
 
 // Findings gives the reasons for which a chart was refused, each with the way
@@ -119,6 +121,7 @@ func (r Result) Findings() source.Findings {
 // Options say how charts are written.
 type Options struct {
 	Force bool // overwrite and remove generated files that have been edited
+	Seal  bool // seal the charts that are there in the end
 }
 
 // Folder is an OUT/CONTEXT that this process holds. Its methods may be called
@@ -128,6 +131,8 @@ type Folder struct {
 	top      *dir // nil where a folder to be read does not exist
 	unlock   func()
 	exchange func(from *dir, fromName string, to *dir, toName string) error
+	// keepsTime says that the file system can be relied upon for seals.
+	keepsTime bool
 
 	mu     sync.Mutex
 	work   *dir
@@ -188,7 +193,7 @@ func hold(ctx context.Context, path string, exclusive bool) (*Folder, error) {
 		}
 		return nil, failed("lock", path, err)
 	}
-	return &Folder{path: path, top: top, unlock: unlock, exchange: exchange, claims: map[string]*claim{}}, nil
+	return &Folder{path: path, top: top, unlock: unlock, exchange: exchange, keepsTime: top.keepsTime(), claims: map[string]*claim{}}, nil
 }
 
 // Close lets other runs in.

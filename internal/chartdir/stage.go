@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/helm-kai/helm-kai/generator"
 )
 
 // The names under which a chart's folders lie in the work folder tell the next
@@ -51,6 +54,128 @@ const (
 	folder                // the user's folder: the same for all that it holds
 )
 
+// Staged is a chart that is written, but does not stand in its place yet. Until
+// Commit or Discard no other of its name can be.
+type Staged struct {
+	folder  *Folder
+	c       *comparison
+	state   State
+	release func()
+	builds  bool    // its folder is complete and waits to be exchanged
+	seals   bool    // all its files are new, so that they can be sealed
+	paths   Seal    // with no digests yet
+	before  witness // of the folder as it is, or that waits
+}
+
+// Stage does all of Write that comes before the chart takes its place, which is
+// left to Commit. A run that ends before has changed nothing.
+func (f *Folder) Stage(ctx context.Context, chart generator.Chart, opts Options) (*Staged, error) {
+	want, err := chartFiles(chart)
+	if err != nil {
+		return nil, err
+	}
+	release, err := f.claim(chart.Name)
+	if err != nil {
+		return nil, err
+	}
+	s := &Staged{folder: f, state: Updated, release: release}
+	var paths sealedPaths
+	if opts.Seal {
+		paths = pathsOf(want)
+		s.paths = witness{}.seal(paths)
+		s.before = f.look(f.top, chart.Name, paths) // before it is read
+	}
+	seen := time.Now()
+	if err = ctx.Err(); err == nil {
+		s.c, err = f.compare(chart.Name, want)
+	}
+	if err != nil {
+		release()
+		return nil, err
+	}
+	switch c := s.c; {
+	case c.upToDate():
+		s.state, s.seals = Unchanged, opts.Seal && s.before.rested(seen)
+	case c.has(KindForeign), c.has(KindEdited) && !opts.Force:
+		s.state = Refused
+	default:
+		if !c.exists {
+			s.state = Created
+		}
+		if err := f.build(ctx, c, nil); err != nil {
+			release()
+			return nil, err
+		}
+		s.builds = true
+		// A file that was linked was there before: that it has been changed since it was
+		// read cannot be told from the change that the link is.
+		if s.seals = opts.Seal && len(c.equal) == 0; s.seals {
+			s.before = f.look(f.work, chart.Name+newSuffix, paths)
+		}
+	}
+	s.c.forget()
+	return s, nil
+}
+
+// Commit puts the chart in its place. An error leaves the folder as it was,
+// unless the result says that the chart is written.
+func (s *Staged) Commit(ctx context.Context) (Result, error) {
+	defer s.release()
+	result := s.c.result(s.state)
+	if !s.builds {
+		if s.seals {
+			result.Seal = s.before.set(s.paths)
+		}
+		return result, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return Result{}, errors.Join(err, s.discard())
+	}
+	rested := s.before.rested(time.Now()) // until now nobody has seen it
+	done, err := s.folder.take(s.c, nil)
+	if !done {
+		return Result{}, err
+	}
+	result.Changes = s.c.changes
+	if s.seals && rested && err == nil {
+		paths, _ := s.paths.paths()
+		if now := s.folder.look(s.folder.top, s.c.name, paths); now.ok && now.files == s.before.files {
+			result.Seal = now.set(s.paths)
+		}
+	}
+	return result, err
+}
+
+// Rest gives how long to wait until the chart, if it is committed then, can be
+// sealed.
+func (s *Staged) Rest() time.Duration {
+	if !s.builds || !s.seals || !s.before.ok {
+		return 0
+	}
+	return max(0, restTime-time.Since(s.before.latest)+time.Millisecond)
+}
+
+// Discard removes what Stage has written.
+func (s *Staged) Discard() error {
+	defer s.release()
+	return s.discard()
+}
+
+func (s *Staged) discard() error {
+	if !s.builds {
+		return nil
+	}
+	return s.folder.discard(s.folder.work, s.c.name+newSuffix)
+}
+
+// forget drops what is on the disk now, or does not matter any more.
+func (c *comparison) forget() {
+	c.want, c.record, c.recText, c.equal, c.foreign = nil, nil, nil, nil, nil
+	if !c.exists {
+		c.changes = nil
+	}
+}
+
 // replace puts what is wanted, the kept files and whatever is the user's in the
 // place of the chart's folder. The kept are recorded with the wanted. Done says
 // whether they are there, which they may be in spite of an error.
@@ -59,25 +184,48 @@ func (f *Folder) replace(ctx context.Context, c *comparison, keep files) (done b
 	if err != nil {
 		return false, err
 	}
-	places := c.placements(keep)
-	if len(places) == 0 && len(c.want) == 0 {
-		err = retire(f.top, work, c)
-	} else {
-		err = f.stage(work, c, places, keep)
-		if err == nil {
-			err = ctx.Err()
+	if len(c.want) == 0 && len(c.placements(keep)) == 0 {
+		if err := retire(f.top, work, c); err != nil {
+			return false, err
 		}
-		if err == nil {
-			err = f.swap(work, c)
-		}
-		if err != nil {
-			return false, errors.Join(err, f.discard(work, c.name+newSuffix))
-		}
+		return f.clear(c, keep)
 	}
-	if err != nil || !c.exists {
-		return err == nil, err
+	if err := f.build(ctx, c, keep); err != nil {
+		return false, err
 	}
-	saved, err := f.clean(work, c.name, oldSuffix, c.givenUp(keep))
+	return f.take(c, keep)
+}
+
+// build makes the new folder beside the old one.
+func (f *Folder) build(ctx context.Context, c *comparison, keep files) error {
+	work, err := f.workDir()
+	if err != nil {
+		return err
+	}
+	err = f.stage(work, c, c.placements(keep), keep)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return errors.Join(err, f.discard(work, c.name+newSuffix))
+	}
+	return nil
+}
+
+// take puts the new folder in the place of the old one, which goes.
+func (f *Folder) take(c *comparison, keep files) (done bool, err error) {
+	if err := f.swap(f.work, c); err != nil {
+		return false, errors.Join(err, f.discard(f.work, c.name+newSuffix))
+	}
+	return f.clear(c, keep)
+}
+
+// clear removes what the chart has replaced.
+func (f *Folder) clear(c *comparison, keep files) (done bool, err error) {
+	if !c.exists {
+		return true, nil
+	}
+	saved, err := f.clean(f.work, c.name, oldSuffix, c.givenUp(keep))
 	c.changes = append(c.changes, saved...)
 	if err != nil {
 		return true, fmt.Errorf("%s: this is done, but what was there before is not cleared: %w", c.path, err)

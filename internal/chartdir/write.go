@@ -17,36 +17,11 @@ import (
 // been removed is made again. An error leaves the folder as it was, unless the
 // result says that the chart is written.
 func (f *Folder) Write(ctx context.Context, chart generator.Chart, opts Options) (Result, error) {
-	want, err := chartFiles(chart)
+	s, err := f.Stage(ctx, chart, opts)
 	if err != nil {
 		return Result{}, err
 	}
-	release, err := f.claim(chart.Name)
-	if err != nil {
-		return Result{}, err
-	}
-	defer release()
-	if err := ctx.Err(); err != nil {
-		return Result{}, err
-	}
-	c, err := f.compare(chart.Name, want)
-	if err != nil {
-		return Result{}, err
-	}
-	state := Updated
-	switch {
-	case c.upToDate():
-		return c.result(Unchanged), nil
-	case c.has(KindForeign), c.has(KindEdited) && !opts.Force:
-		return c.result(Refused), nil
-	case !c.exists:
-		state = Created
-	}
-	done, err := f.replace(ctx, c, nil)
-	if !done {
-		return Result{}, err
-	}
-	return c.result(state), err
+	return s.Commit(ctx)
 }
 
 // Check says what Write would find, and writes nothing: Unchanged, or Stale

@@ -56,6 +56,7 @@ func (c *checker) fields(fields []Field, v *source.Value, path string) *source.V
 			continue
 		}
 		c.keywords(field, value, here)
+		c.shape(field, value, here)
 		if !field.Expr.Embedded {
 			put(field.Name, value.Origin, value, here)
 			continue
@@ -213,29 +214,81 @@ func (c *checker) keywords(field *Field, v *source.Value, path string) {
 		c.findings.Add("type", field.Origin, path, "", "the keywords of this field are no JSON Schema: %s", err)
 		return
 	}
+	c.hold(schema, field.keywordMap, field.Description, v, path)
+}
+
+// shape holds a value, or each of several, to the field's shape.
+func (c *checker) shape(field *Field, v *source.Value, path string) {
+	if field.shape == nil || field.shape.unchecked {
+		return
+	}
+	schema, keywords, err := field.shape.compile()
+	if err != nil {
+		c.findings.Add("internal", field.Origin, path, "", "the shape %s is no JSON Schema: %s", field.shape.name, err)
+		return
+	}
+	hold := func(v *source.Value, path string) {
+		c.hold(schema, func() map[string]any { return keywords }, "", withoutNulls(v), path)
+	}
+	switch {
+	case field.Expr.mode == one:
+		hold(v, path)
+	case v.Kind == source.List:
+		for i, item := range v.Items {
+			hold(item, index(path, i))
+		}
+	default:
+		for _, f := range v.Fields {
+			hold(f.Value, join(path, f.Key))
+		}
+	}
+}
+
+// hold holds a value to a JSON Schema, whose keywords are given as a map too. Where
+// hint is empty the schema's own description of the part at fault is the way out.
+func (c *checker) hold(schema *jsonschema.Schema, keywords func() map[string]any, hint string, v *source.Value, path string) {
 	var failed *jsonschema.ValidationError
 	if err := schema.Validate(v.Native()); errors.As(err, &failed) {
 		for _, leaf := range leaves(failed) {
 			at, where := locate(v, leaf.InstanceLocation, path)
 			if strings.HasSuffix(leaf.KeywordLocation, "/additionalProperties") && at.Kind == source.Map {
-				c.additional(field, leaf, at, where)
+				c.additional(keywords(), leaf, at, where)
 				continue
 			}
-			c.findings.Add("constraint", at.Origin, where, field.Description, "%s", leaf.Message)
+			out := hint
+			if out == "" {
+				out = described(keywords(), pointerPath(leaf.InstanceLocation))
+			}
+			c.findings.Add("constraint", at.Origin, where, out, "%s", leaf.Message)
 		}
 	}
+}
+
+// pointerPath gives the keys of a JSON pointer, numbers as source.Item.
+func pointerPath(pointer string) []string {
+	if pointer == "" {
+		return nil
+	}
+	steps := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
+	for i, step := range steps {
+		if _, err := strconv.Atoi(step); err == nil {
+			step = source.Item
+		}
+		steps[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(step)
+	}
+	return steps
 }
 
 var quoted = regexp.MustCompile(`'((?:[^'\\]|\\.)*)'`)
 
 // additional reports the keys of a map that a field's schema does not know.
-func (c *checker) additional(field *Field, leaf *jsonschema.ValidationError, v *source.Value, path string) {
+func (c *checker) additional(keywords map[string]any, leaf *jsonschema.ValidationError, v *source.Value, path string) {
 	var named []string
 	for _, m := range quoted.FindAllStringSubmatch(leaf.Message, -1) {
 		named = append(named, m[1])
 	}
 	// The keys that the schema names beside this one.
-	var schema any = field.keywordMap()
+	var schema any = keywords
 	steps := strings.Split(strings.Trim(leaf.KeywordLocation, "/"), "/")
 	for _, step := range steps[:len(steps)-1] {
 		m, _ := schema.(map[string]any)
@@ -257,6 +310,9 @@ type constraint struct {
 	once   sync.Once
 	schema *jsonschema.Schema
 	err    error
+
+	read     sync.Once
+	keywords map[string]any // as a map, which nobody may change
 }
 
 func (f *Field) compiled() (*jsonschema.Schema, error) {

@@ -16,6 +16,10 @@ import (
 // FlavorFile is the name of the file that describes a flavor.
 const FlavorFile = "flavor.yaml"
 
+// FlavorTests is the folder of a flavor's own test cases. Nothing in it is part of
+// the flavor: charts and digests do not know it.
+const FlavorTests = "tests"
+
 // MaxFlavorFile bounds a file of a flavor, in bytes.
 const MaxFlavorFile = 1 << 20
 
@@ -33,6 +37,12 @@ type Flavor struct {
 	Digest      string           // SHA-256 over all that the flavor is, in hex
 	Dir         string
 	BuiltIn     bool
+	// Parent is the flavor that this one extends, or nil.
+	Parent *Flavor
+	// Own are the fields that its own file declares, those that replace a parent's
+	// among them, and Gone the names of those that it takes away.
+	Own  []Field
+	Gone []string
 }
 
 // FlavorFileData is a file that a flavor puts into every chart.
@@ -70,7 +80,7 @@ func ReadFlavor(fsys fs.FS, dir string, builtIn bool, base *Types, parent func(n
 		if p == nil {
 			return nil, findings
 		}
-		f.Types, f.Fields, f.Defaults = p.Types, slices.Clone(p.Fields), p.Defaults
+		f.Parent, f.Types, f.Fields, f.Defaults = p, p.Types, slices.Clone(p.Fields), p.Defaults
 		for _, file := range p.Files {
 			files[file.Path] = file
 		}
@@ -156,6 +166,7 @@ func (f *Flavor) readContext(v *source.Value, fs *source.Findings) {
 		fs.Add("wrong-type", v.Origin, "context", "write FIELD: TYPE", "expected a map of fields, got %s", v.Kind)
 		return
 	}
+	f.Own = fields
 	for _, field := range fields {
 		if i := slices.IndexFunc(f.Fields, func(g Field) bool { return g.Name == field.Name }); i >= 0 {
 			f.Fields[i] = field
@@ -179,7 +190,7 @@ func (f *Flavor) without(v *source.Value, fs *source.Findings) *source.Value {
 			fs.Add("unknown-key", field.Origin, "context."+field.Key, source.Nearest(field.Key, fieldNames(f.Fields)), "there is no field %q to take away", field.Key)
 			continue
 		}
-		f.Fields = slices.Delete(f.Fields, i, i+1)
+		f.Fields, f.Gone = slices.Delete(f.Fields, i, i+1), append(f.Gone, field.Key)
 		if f.Defaults.Get(field.Key) != nil {
 			f.Defaults = f.Defaults.Shallow()
 			f.Defaults.Delete(field.Key)
@@ -223,6 +234,9 @@ func readFlavorFiles(fsys fs.FS, dir string) ([]FlavorFileData, source.Findings)
 			return err
 		}
 		if d.IsDir() {
+			if name == path.Join(dir, FlavorTests) {
+				return fs.SkipDir
+			}
 			return nil
 		}
 		data, err := source.ReadFile(fsys, name, MaxFlavorFile)

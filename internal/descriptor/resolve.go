@@ -48,6 +48,10 @@ func (s *Service) fold(in Layers, strict bool) (*Folded, source.Findings) {
 	switch {
 	case name == nil:
 		findings.Add("required", s.origin(chain), where, "write flavor: webservice", "no flavor is given")
+		for _, c := range chain {
+			misspelled(c.Fields, "contexts."+c.Name, "flavor", &findings)
+			misspelled(c.Fields, "contexts."+c.Name, "extends", &findings)
+		}
 		return nil, findings
 	case !name.IsScalar():
 		findings.Add("wrong-type", name.Origin, where, "write flavor: webservice", "expected the name of a flavor, got %s", name.Kind)

@@ -3,6 +3,7 @@ package descriptor
 import (
 	"fmt"
 	"maps"
+	"slices"
 )
 
 // Drafts of JSON Schema: editors read the newest, old Helms read draft-07.
@@ -72,8 +73,11 @@ func (w *schemaWriter) object(fields []Field, more map[string]any) map[string]an
 			continue
 		}
 		properties[f.Name] = w.field(f)
-		if w.input && f.Expr.mode != one {
-			properties[f.Name+"+"] = w.field(f)
+		if w.input && (f.Expr.mode != one || f.Expr.base == "any") {
+			more := w.field(f)
+			more["description"] = "appended to what lower layers say: " + f.Description
+			delete(more, "default")
+			properties[f.Name+"+"] = more
 		}
 		if f.Required && f.group == "" && !w.input {
 			required = append(required, f.Name)
@@ -102,23 +106,26 @@ func (w *schemaWriter) embed(f *Field, properties map[string]any) bool {
 }
 
 func (w *schemaWriter) field(f *Field) map[string]any {
-	schema := w.expr(f.Expr)
-	if keywords := f.keywordMap(); len(keywords) > 0 {
-		if w.input {
-			// A layer may say a part, which others complete.
-			delete(keywords, "required")
-			delete(keywords, "minProperties")
-			// A substitution may stand where the keywords want something else.
-			schema = map[string]any{"anyOf": []any{
-				map[string]any{"allOf": []any{schema, keywords}},
-				map[string]any{"type": "string", "pattern": `\$\{`},
-				map[string]any{"type": "null"},
-			}}
-		} else {
-			schema = map[string]any{"allOf": []any{schema, keywords}}
-		}
-	} else if w.input {
-		schema = map[string]any{"anyOf": []any{schema, map[string]any{"type": "null"}}}
+	schema := w.expr(f)
+	keywords := f.keywordMap()
+	if w.input {
+		// A layer may say a part, which others complete.
+		delete(keywords, "required")
+		delete(keywords, "minProperties")
+	}
+	keywords = mapParts(keywords, w.part)
+	clash := isRef(schema) && !w.input
+	for name := range keywords {
+		clash = clash || schema[name] != nil
+	}
+	if clash && len(keywords) > 0 {
+		schema = map[string]any{"allOf": []any{schema, keywords}}
+	} else {
+		maps.Copy(schema, keywords)
+	}
+	if isRef(schema) && !w.input && (f.Description != "" || f.Default != nil) {
+		// Beside $ref, draft-07 reads nothing.
+		schema = map[string]any{"allOf": []any{schema}}
 	}
 	if f.Description != "" {
 		schema["description"] = f.Description
@@ -126,12 +133,132 @@ func (w *schemaWriter) field(f *Field) map[string]any {
 	if f.Default != nil {
 		schema["default"] = f.Default.Native()
 	}
+	if w.input {
+		return relaxed(schema)
+	}
 	return schema
 }
 
-func (w *schemaWriter) expr(e Expr) map[string]any {
-	single := w.single(e)
+func isRef(schema map[string]any) bool { return schema["$ref"] != nil }
+
+// substitution is what text has in it that becomes something else.
+const substitution = `\$\{`
+
+// relaxed lets a value of a descriptor be null, which takes it away, or have a
+// substitution where the schema wants something else.
+func relaxed(schema map[string]any) map[string]any {
+	types, plain := typeList(schema["type"])
 	switch {
+	case !plain && schema["anyOf"] == nil && schema["allOf"] == nil && schema["enum"] == nil:
+		return schema // anything, or a shape, whose definition is relaxed
+	case schema["enum"] != nil, !plain:
+		words := map[string]any{}
+		for _, key := range []string{"description", "default", "examples"} {
+			if word, ok := schema[key]; ok {
+				words[key] = word
+				delete(schema, key)
+			}
+		}
+		parts := []any{schema}
+		if any, ok := schema["anyOf"].([]any); ok && len(schema) == 1 {
+			parts = any
+		}
+		// Few ways, for an editor says something on each.
+		words["anyOf"] = append(slices.Clone(parts), map[string]any{"type": []any{"string", "null"}, "pattern": substitution})
+		return words
+	}
+	text := slices.Contains(types, any("string"))
+	if pattern, ok := schema["pattern"].(string); ok && text {
+		schema["pattern"] = "(?:" + pattern + ")|" + substitution
+		if words, ok := schema["description"].(string); ok {
+			schema["patternErrorMessage"] = "expected: " + words
+		}
+	}
+	for _, scalar := range []string{"number", "integer", "boolean"} {
+		if slices.Contains(types, any(scalar)) && !text {
+			types, text = append(types, "string"), true
+			schema["pattern"] = substitution
+			schema["patternErrorMessage"] = "expected " + map[string]string{"boolean": "true or false"}[scalar]
+			if scalar != "boolean" {
+				schema["patternErrorMessage"] = "expected a number, without quotes"
+			}
+		}
+	}
+	if !slices.Contains(types, any("null")) {
+		types = append(types, "null")
+	}
+	schema["type"] = types
+	return schema
+}
+
+// typeList gives the types that a schema names, and whether it says all in them and
+// in keywords beside them.
+func typeList(t any) (types []any, plain bool) {
+	switch t := t.(type) {
+	case string:
+		return []any{t}, true
+	case []any:
+		return slices.Clone(t), true
+	}
+	return nil, false
+}
+
+// part writes a part of a shape, or of a field's keywords.
+func (w *schemaWriter) part(schema map[string]any) map[string]any {
+	schema = mapParts(schema, w.part)
+	name, shaped := schema["shape"].(string)
+	if shaped {
+		delete(schema, "shape")
+		ref := w.shape(name)
+		if !w.input && len(schema) > 0 {
+			schema["allOf"] = []any{ref}
+		} else {
+			maps.Copy(schema, ref)
+		}
+	}
+	if w.input && (shaped || schema["type"] != nil) {
+		return relaxed(schema)
+	}
+	if !w.input {
+		nullType(schema)
+	}
+	return schema
+}
+
+// shape defines a shape and gives the reference to it.
+func (w *schemaWriter) shape(name string) map[string]any {
+	def := ShapeDefinition + name
+	if _, ok := w.defs[def]; !ok {
+		w.defs[def] = nil
+		schema := mapParts(named(map[string]any{"shape": name}), w.part)
+		delete(schema, "description")
+		if w.input && schema["additionalProperties"] == false {
+			// KEY+ appends to a list.
+			schema["patternProperties"] = map[string]any{`\+$`: map[string]any{"type": "array"}}
+		}
+		if w.input {
+			schema = relaxed(schema)
+		} else {
+			nullType(schema)
+		}
+		w.defs[def] = schema
+	}
+	return map[string]any{"$ref": w.refs + def}
+}
+
+// ShapeDefinition begins the names of the shapes among a schema's definitions; no
+// type has a dot in its name.
+const ShapeDefinition = "kubernetes."
+
+func (w *schemaWriter) expr(f *Field) map[string]any {
+	e := f.Expr
+	single := w.single(e)
+	if f.shape != nil {
+		single = w.shape(f.shape.name)
+	}
+	switch {
+	case e.mode == repeated && w.input && f.shape == nil && primitives[e.base]:
+		return map[string]any{"type": "array", "items": relaxed(single)}
 	case e.mode == repeated, e.mode == mapped && w.input:
 		return map[string]any{"type": "array", "items": single}
 	case e.mode == mapped:
@@ -167,13 +294,8 @@ func (w *schemaWriter) primitive(base string) map[string]any {
 	if types == nil {
 		return map[string]any{}
 	}
-	if w.input {
-		switch base {
-		case "string":
-			types = []any{"string", "number"}
-		case "numeric", "bool":
-			types = []any{types, "string"}
-		}
+	if w.input && base == "string" {
+		types = []any{"string", "number"}
 	}
 	return map[string]any{"type": types}
 }

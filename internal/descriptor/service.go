@@ -39,6 +39,9 @@ func (s *Service) Dir() string { return path.Dir(s.File) }
 // Origin gives where the descriptor names the service.
 func (s *Service) Origin() source.Origin { return s.root.Get("name").Origin }
 
+// Root gives the descriptor as it stands in its file.
+func (s *Service) Root() *source.Value { return s.root }
+
 // fixed are the keys of a descriptor that are not lists of instances.
 var fixed = []string{"apiVersion", "name", "version", "description", "types", "contexts", "offers"}
 
@@ -75,6 +78,7 @@ func ReadService(fsys fs.FS, file string, base *Types) (*Service, source.Finding
 	}
 	if len(s.Contexts.list) == 0 && root.Get("contexts").IsNull() {
 		findings.Add("required", root.Origin, "contexts", "write contexts: [{name: dev, flavor: webservice, …}]", "contexts is missing")
+		misspelled(root, "", "contexts", &findings)
 	}
 	s.readOffers(&findings)
 	for i, item := range ListOf(root.Get("types"), "types", &findings) {
@@ -93,6 +97,16 @@ func ReadService(fsys fs.FS, file string, base *Types) (*Service, source.Finding
 		s.Types = types
 	}
 	return s, findings
+}
+
+// misspelled reports keys that were probably meant to be one that is missing: without
+// it nothing goes on to say so.
+func misspelled(v *source.Value, path, key string, fs *source.Findings) {
+	for _, f := range v.FieldsOrNone() {
+		if hint := source.Nearest(f.Key, []string{key}); strings.HasPrefix(hint, "did you mean") {
+			fs.Add("unknown-key", f.Origin, join(path, f.Key), hint, "the key %q is not known here", f.Key)
+		}
+	}
 }
 
 // semver is the pattern of https://semver.org, without its named groups.

@@ -7,6 +7,8 @@ package descriptor
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 
@@ -41,7 +43,8 @@ type Field struct {
 	// keywords are JSON Schema keywords beside the type.
 	keywords   []source.Field
 	constraint *constraint
-	builtIn    bool // declared in schemas/
+	shape      *kubeShape // of the value, or of each where there are several; or nil
+	builtIn    bool       // declared in schemas/
 	// group and alternative say which other fields this one excludes: those of
 	// the same group and another alternative.
 	group, alternative string
@@ -65,7 +68,7 @@ var primitives = map[string]bool{"string": true, "numeric": true, "bool": true, 
 
 // keyword says which keys beside `type` make a map an annotated field.
 var keyword = map[string]bool{
-	"type": true, "description": true, "default": true, "required": true, "choice": true,
+	"type": true, "description": true, "default": true, "required": true, "choice": true, "shape": true,
 	"enum": true, "const": true, "pattern": true, "format": true, "minLength": true, "maxLength": true,
 	"minimum": true, "maximum": true, "exclusiveMinimum": true, "exclusiveMaximum": true, "multipleOf": true,
 	"minItems": true, "maxItems": true, "uniqueItems": true, "items": true,
@@ -205,6 +208,11 @@ func parseAnnotated(field *Field, v *source.Value, path string, fs *source.Findi
 			} else {
 				field.keywords = append(field.keywords, k)
 			}
+		case "shape":
+			shapes := kubeShapes()
+			if field.shape = shapes[k.Value.Str()]; field.shape == nil {
+				fs.Add("type", k.Value.Origin, path+".shape", source.Nearest(k.Value.Str(), slices.Sorted(maps.Keys(shapes))), "there is no shape %q", k.Value.Str())
+			}
 		case "choice":
 			field.group, field.alternative, _ = strings.Cut(k.Value.Str(), "/")
 			if field.alternative == "" {
@@ -261,6 +269,17 @@ func (ts *Types) fieldsOf(e Expr) (fields []Field, ok bool) {
 		return t.Fields, true
 	}
 	return nil, false
+}
+
+// FieldsBelow gives the fields that an expression's values have where the author of
+// a flavor has declared them: those of a nested map, or of a type that is not built
+// in. several says that there may be more than one such value.
+func (ts *Types) FieldsBelow(e Expr) (fields []Field, several bool) {
+	if t := ts.byName[e.base]; e.base != "" && (t == nil || t.BuiltIn) {
+		return nil, false
+	}
+	fields, _ = ts.fieldsOf(e)
+	return fields, e.mode != one
 }
 
 func find(fields []Field, name string) *Field {
@@ -330,7 +349,8 @@ func (ts *Types) With(shapes *Types) *Types {
 }
 
 // Describe gives the description of the field at a path of keys, or "". The
-// keys of mapped types stand for names and have none.
+// keys of mapped types stand for names and have none; source.Item stands
+// for a list's.
 func (ts *Types) Describe(fields []Field, path []string) string {
 	for i := 0; i < len(path); i++ {
 		f := find(fields, path[i])
@@ -340,7 +360,7 @@ func (ts *Types) Describe(fields []Field, path []string) string {
 		if i == len(path)-1 {
 			return f.Description
 		}
-		if f.Expr.mode == mapped {
+		if f.Expr.mode != one {
 			i++
 			if i == len(path)-1 {
 				return ""
@@ -348,8 +368,26 @@ func (ts *Types) Describe(fields []Field, path []string) string {
 		}
 		var structured bool
 		if fields, structured = ts.fieldsOf(f.Expr); !structured {
-			return ""
+			return f.describe(path[i+1:])
 		}
 	}
 	return ""
+}
+
+// describe gives the description of what stands in a field's value, by its shape or
+// by the keywords beside its type.
+func (f *Field) describe(path []string) string {
+	if f.shape != nil {
+		if text := described(f.shape.schema, path); text != "" {
+			return text
+		}
+	}
+	if f.Expr.mode != one {
+		return ""
+	}
+	if len(f.keywords) == 0 {
+		return ""
+	}
+	f.constraint.read.Do(func() { f.constraint.keywords = f.keywordMap() })
+	return described(f.constraint.keywords, path)
 }

@@ -206,7 +206,7 @@ contexts:
 `)}}, "dev", "env.P", "gracePeriod", "routes.http.port")
 	want := [][]string{
 		{"kai.yaml:7:41", "kai.yaml:6:109"},
-		{"kai.yaml:7:74", "kai.yaml:6:128", "flavors/pod/flavor.yaml:11:16 (built in)"},
+		{"kai.yaml:7:74", "kai.yaml:6:128", "flavors/pod/flavor.yaml:8:16 (built in)"},
 		{"kai.yaml:7:105", "kai.yaml:4:24"},
 	}
 	for i, a := range answers {

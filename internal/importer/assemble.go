@@ -29,6 +29,7 @@ func (p *project) files() []File {
 		byService[d.service] = append(byService[d.service], d)
 	}
 	slices.Sort(names)
+	p.liftLabels()
 	var out []File
 	for _, name := range names {
 		drafts := byService[name]
@@ -58,6 +59,79 @@ func (p *project) files() []File {
 		out = append(out, File{Path: workspace.FileName, Data: p.workspaceText(names, byService)})
 	}
 	return out
+}
+
+// liftLabels gives the workspace's contexts the labels that all pods, or all
+// workloads, of an environment have, and that are others in every other one.
+func (p *project) liftLabels() {
+	if len(p.contexts) < 2 {
+		return
+	}
+	for _, path := range [][]string{{"labels"}, {"workload", "labels"}} {
+		shared := map[*environment]*source.Value{}
+		for _, e := range p.contexts {
+			shared[e] = p.sharedLabels(e, path)
+		}
+		for _, e := range p.contexts {
+			for _, f := range shared[e].Fields {
+				differs := true
+				for other, labels := range shared {
+					differs = differs && (other == e || labels.Has(f.Key) && !source.Equal(labels.Get(f.Key), f.Value))
+				}
+				if differs {
+					p.lift(e, path, f)
+				}
+			}
+		}
+	}
+}
+
+// sharedLabels gives the labels that all services of an environment have.
+func (p *project) sharedLabels(e *environment, path []string) *source.Value {
+	var out *source.Value
+	for _, d := range p.drafts {
+		if d.context != e.name {
+			continue
+		}
+		labels := d.fields.At(path...)
+		if out == nil {
+			out = mapOf(labels.FieldsOrNone()...)
+			continue
+		}
+		for _, f := range out.Shallow().Fields {
+			if !source.Equal(labels.Get(f.Key), f.Value) {
+				out.Delete(f.Key)
+			}
+		}
+	}
+	if out == nil {
+		return mapOf()
+	}
+	return out
+}
+
+// lift moves a label from the services of an environment to the environment.
+func (p *project) lift(e *environment, path []string, label source.Field) {
+	if e.settings == nil {
+		e.settings = source.NewMap(source.Origin{})
+	}
+	child(e.settings, append([]string{"values"}, path...)...).Set(label.Key, label.Value)
+	for _, d := range p.drafts {
+		if d.context != e.name {
+			continue
+		}
+		d.fields.At(path...).Delete(label.Key)
+		for n := len(path); n > 0; n-- { // what is empty now goes as well
+			if v := d.fields.At(path[:n]...); len(v.FieldsOrNone()) > 0 {
+				break
+			}
+			parent := d.fields
+			if n > 1 {
+				parent = d.fields.At(path[:n-1]...)
+			}
+			parent.Delete(path[n-1])
+		}
+	}
 }
 
 // flavorDefaults gives what the library's flavors say by themselves. What the
@@ -235,10 +309,30 @@ func hoist(drafts []*draft) *instances {
 	in.images(drafts)
 	in.commands(drafts)
 	in.probes(drafts)
-	for _, key := range []string{"routes", "mounts", "initContainers", "sidecars"} {
+	for _, key := range []string{"routes", "mounts"} {
+		in.list(drafts, key)
+	}
+	for _, d := range drafts {
+		for _, c := range append(d.fields.Get("initContainers").ItemsOrNone(), d.fields.Get("sidecars").ItemsOrNone()...) {
+			in.mountsOf(c)
+		}
+	}
+	for _, key := range []string{"initContainers", "sidecars"} {
 		in.list(drafts, key)
 	}
 	return in
+}
+
+// mountsOf has a container name the mounts that are instances already.
+func (in *instances) mountsOf(c *source.Value) {
+	list := c.Get("mounts")
+	for i, m := range list.ItemsOrNone() {
+		for _, known := range in.of["mounts"].ItemsOrNone() {
+			if m.Kind == source.Map && source.Equal(m, known) {
+				list.Items[i] = text(known.Get("name").Str())
+			}
+		}
+	}
 }
 
 // overlay writes what v says over an instance: the name alone where it is the

@@ -18,6 +18,7 @@ func (c *cluster) scaling() {
 			c.p.report.add(LeftOut, o.origin(), "", c.environment.name, o.ref(), "it scales %s/%s, which is not imported", ref.Get("kind").Str(), ref.Get("name").Str())
 			continue
 		case w.friend != nil:
+			w.goesWith(o)
 			continue
 		case !w.is("Deployment"):
 			w.manifest(o, func(spec *source.Value) {
@@ -58,6 +59,7 @@ func (c *cluster) scaling() {
 		}
 		w := those[0]
 		if w.friend != nil {
+			w.goesWith(o)
 			continue
 		}
 		out := source.NewMap(source.Origin{})

@@ -137,6 +137,9 @@ func (r *Result) compare(c *cluster, rendered []manifest.Object) {
 		key := o.kind + "/" + cmp.Or(c.renamed[o.ref()], o.name)
 		other, ok := after[key]
 		if !ok {
+			if !r.Report.names(o.ref(), c.environment.name) {
+				r.Report.add(LeftOut, o.origin(), "", c.environment.name, o.ref(), "kai makes nothing in its place")
+			}
 			continue
 		}
 		met[key] = true
@@ -259,9 +262,9 @@ var reasons = []struct {
 	{regexp.MustCompile(`^metadata\.name$`), "objects are called like the service"},
 	{regexp.MustCompile(`^metadata\.namespace$`), "the release's namespace, which the workspace's context says"},
 	{regexp.MustCompile(`(matchLabels|[sS]elector)\b`), "kai's labels select the pods"},
-	{regexp.MustCompile(`labels\["(app\.kubernetes\.io|helm\.sh)/`), "kai's labels"},
+	{regexp.MustCompile(`labels\["(app\.kubernetes\.io/(name|instance|version|managed-by|part-of|created-by)|helm\.sh/.*)"`), "kai's labels"},
 	{regexp.MustCompile(`labels\["friend\.kai/`), "the label by which a friend's NetworkPolicy lets its pods in"},
-	{regexp.MustCompile(`labels([.\[]|$)`), "the label only repeats the name, or is a tool's"},
+	{regexp.MustCompile(`labels([.\[]|$)`), "the label repeats the name, or one of the workload or its pods, or is a tool's"},
 	{regexp.MustCompile(`annotations\["checksum/`), "a change of the configuration restarts the pods"},
 	{regexp.MustCompile(`annotations([.\[]|$)`), "an annotation of the tool that applied the source"},
 	{regexp.MustCompile(`securityContext`), "kai's default: Pod Security restricted, one security for the pod"},

@@ -34,14 +34,20 @@ func Compose(o Options) (*Result, source.Findings) {
 			}
 			services := root.Get("services")
 			if root.Kind != source.Map || services == nil || services.Kind != source.Map {
-				findings.Add("compose", root.Origin, "services", "", "this is no Compose file: it has no services")
+				findings.Add("compose", root.Origin, "services", "name a Compose file: its services stand under services", "this is no Compose file: it has no services")
 				continue
+			}
+			for _, name := range []string{"compose.override.yaml", "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml"} {
+				over := path.Join(path.Dir(file), name)
+				if _, err := fs.Stat(t.FS, over); err == nil && file != t.Path {
+					p.report.add(Decide, at(t.place(over)), "", "", name, "Compose lays it over the file, and the import does not: import what docker compose config prints, or make it a context (--context NAME=PATH)")
+				}
 			}
 			m := &composeFile{p: p, t: t, dir: path.Dir(file), root: root, vars: map[string]string{}}
 			m.dotEnv()
 			m.rest()
 			for _, name := range m.contexts() {
-				c := &cluster{environment: p.environment(name), p: p, index: map[string]*object{}, renamed: map[string]string{}, depends: map[string][]string{}}
+				c := &cluster{environment: p.environment(name), p: p, index: map[string]*object{}, renamed: map[string]string{}, depends: map[string][]string{}, published: map[string]bool{}}
 				m.c = c
 				m.write(&findings)
 				clusters = append(clusters, c)
@@ -118,17 +124,30 @@ func (m *composeFile) dotEnv() {
 		return
 	}
 	for _, v := range dotEnv(string(data)) {
-		m.vars[v[0]] = v[1]
+		if v.set {
+			m.vars[v.name] = v.value
+		}
 	}
 }
 
+// dotVariable is a line of a file NAME=VALUE; one without a value is that of
+// Compose's own environment.
+type dotVariable struct {
+	name, value string
+	set         bool
+	line        int
+}
+
 // dotEnv gives the variables of a file NAME=VALUE.
-func dotEnv(text string) [][2]string {
-	var out [][2]string
-	for line := range strings.Lines(text) {
+func dotEnv(text string) []dotVariable {
+	var out []dotVariable
+	n := 0
+	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
+		n++
 		line = strings.TrimPrefix(strings.TrimSpace(line), "export ")
 		name, value, ok := strings.Cut(line, "=")
-		if !ok || strings.HasPrefix(line, "#") {
+		name = strings.TrimSpace(name)
+		if name == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
 		value = strings.TrimSpace(value)
@@ -137,24 +156,19 @@ func dotEnv(text string) [][2]string {
 		} else if i := strings.Index(value, " #"); i >= 0 {
 			value = strings.TrimSpace(value[:i])
 		}
-		out = append(out, [2]string{strings.TrimSpace(name), value})
+		out = append(out, dotVariable{name, value, ok, n})
 	}
 	return out
 }
 
-// rest reports the parts of the file that no service is.
-func (m *composeFile) rest() {
-	for _, f := range m.root.Fields {
-		switch {
-		case strings.HasPrefix(f.Key, "x-"), slices.Contains([]string{"version", "name", "services", "volumes", "configs", "secrets"}, f.Key):
-		case f.Key == "networks":
-			m.p.report.add(LeftOut, f.Origin, "", "", "networks", "who may call whom follows from friends")
-		case f.Key == "include":
-			m.p.report.add(Decide, f.Origin, "", "", "include", "other files are not read: import what docker compose config prints")
-		default:
-			m.p.report.add(LeftOut, f.Origin, "", "", f.Key, "Compose has no such key, or kai no place for it")
-		}
+// file reads a file that the Compose file names, of the folder that is imported.
+func (m *composeFile) file(name string) (full string, data []byte, err error) {
+	full = path.Join(m.dir, name)
+	if path.IsAbs(name) || strings.HasPrefix(name, "~") || !fs.ValidPath(full) {
+		return full, nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
+	data, err = source.ReadFile(m.t.FS, full, 1<<20)
+	return full, data, err
 }
 
 // contexts gives the contexts of the file: its own, and one for each profile.
@@ -183,50 +197,6 @@ func (m *composeFile) active(s *source.Value) bool {
 	return slices.ContainsFunc(profiles, func(p *source.Value) bool { return slug(p.Str()) == m.c.environment.name })
 }
 
-// interpolation is a variable in a Compose file.
-var interpolation = regexp.MustCompile(`\$(\$|[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*(?:(?::?[-?+])[^}]*)?\})`)
-
-// expand substitutes as Compose does: from .env, by a default, and else by
-// nothing, which is reported.
-func (m *composeFile) expand(v *source.Value, where string) string {
-	return interpolation.ReplaceAllStringFunc(v.Str(), func(found string) string {
-		if found == "$$" {
-			return "$"
-		}
-		inner := strings.Trim(found[1:], "{}")
-		name := regexp.MustCompile(`^\w+`).FindString(inner)
-		rest := inner[len(name):]
-		value, ok := m.vars[name]
-		operator := strings.TrimPrefix(rest, ":")
-		switch {
-		case strings.HasPrefix(operator, "+"):
-			if ok && (value != "" || rest == operator) {
-				return operator[1:]
-			}
-			return ""
-		case ok && (value != "" || rest == operator):
-			return value
-		case strings.HasPrefix(operator, "-"):
-			return operator[1:]
-		}
-		m.p.report.add(Decide, v.Origin, "", m.c.environment.name, where, "the variable %s is set nowhere: it is empty, as Compose has it; give the contexts the variable, and write ${%s}", name, strings.ToUpper(name))
-		return ""
-	})
-}
-
-// unset says whether a value is nothing but a variable that nothing sets.
-func (m *composeFile) unset(s string) bool {
-	loc := interpolation.FindStringIndex(s)
-	if loc == nil || loc[0] != 0 || loc[1] != len(s) || s == "$$" {
-		return false
-	}
-	inner := strings.Trim(s[1:], "{}")
-	name := regexp.MustCompile(`^\w+`).FindString(inner)
-	_, ok := m.vars[name]
-	rest := strings.TrimPrefix(inner[len(name):], ":")
-	return !ok && !strings.HasPrefix(rest, "-") && !strings.HasPrefix(rest, "+")
-}
-
 // write makes the objects of all services.
 func (m *composeFile) write(findings *source.Findings) {
 	services := m.root.Get("services")
@@ -246,7 +216,7 @@ func (m *composeFile) write(findings *source.Findings) {
 	called := m.called()
 	var docs []*source.Value
 	for _, f := range services.Fields {
-		s := m.extended(f.Value, 0)
+		s := m.extended(f.Value, []string{f.Key}, findings)
 		if s == nil || s.Kind != source.Map || !m.active(s) {
 			continue
 		}
@@ -255,32 +225,73 @@ func (m *composeFile) write(findings *source.Findings) {
 	m.c.read(docs, findings)
 }
 
-// extended lays a service over the one that it extends.
-func (m *composeFile) extended(s *source.Value, depth int) *source.Value {
+// extended lays a service over the one that it extends; seen are those that
+// extend it.
+func (m *composeFile) extended(s *source.Value, seen []string, findings *source.Findings) *source.Value {
 	from := s.Get("extends")
-	if from == nil || depth > 10 {
+	if from.IsNull() {
 		return s
 	}
 	name := cmp.Or(from.Get("service").Str(), from.Str())
 	parent := m.root.At("services", name)
 	if from.Has("file") || parent == nil || parent.Kind != source.Map {
-		m.p.report.add(Decide, from.Origin, "", m.c.environment.name, "extends "+name, "another file is not read: import what docker compose config prints")
+		m.p.report.add(Decide, from.Origin, "", m.c.environment.name, "extends "+name, "there is no such service in this file, and other files are not read: import what docker compose config prints")
 		return s
 	}
-	out := m.extended(parent, depth+1).Shallow()
+	if slices.Contains(seen, name) {
+		findings.Add("cycle", from.Origin, "services."+seen[len(seen)-1]+".extends", "", "the service %s extends itself: %s", name, strings.Join(append(seen, name), " → "))
+		return s
+	}
+	out := m.extended(parent, append(seen, name), findings).Shallow()
 	for _, f := range s.Fields {
-		below := out.Get(f.Key)
-		if below != nil && below.Kind == source.Map && f.Value.Kind == source.Map {
-			merged := below.Shallow()
-			for _, inner := range f.Value.Fields {
-				merged.Set(inner.Key, inner.Value)
-			}
-			out.Set(f.Key, merged)
-			continue
-		}
-		out.Set(f.Key, f.Value)
+		out.Set(f.Key, overlaid(f.Key, out.Get(f.Key), f.Value))
 	}
 	out.Delete("extends")
+	return out
+}
+
+// overlaid lays a field of a service over that of the one that it extends, as
+// Compose does: maps are merged and lists put together, but for those that are
+// one thing.
+func overlaid(key string, below, v *source.Value) *source.Value {
+	if key == "environment" {
+		below, v = variables(below), variables(v)
+	}
+	switch {
+	case below == nil || below.Kind != v.Kind:
+	case v.Kind == source.Map:
+		merged := below.Shallow()
+		for _, f := range v.Fields {
+			merged.Set(f.Key, overlaid(f.Key, merged.Get(f.Key), f.Value))
+		}
+		return merged
+	case v.Kind == source.List && !slices.Contains([]string{"command", "entrypoint", "test"}, key):
+		both := v.Shallow()
+		both.Items = nil
+		for _, item := range append(slices.Clone(below.Items), v.Items...) {
+			if !slices.ContainsFunc(both.Items, func(o *source.Value) bool { return source.Equal(o, item) }) {
+				both.Items = append(both.Items, item)
+			}
+		}
+		return both
+	}
+	return v
+}
+
+// variables gives a service's environment as a map; it may be a list.
+func variables(v *source.Value) *source.Value {
+	if v == nil || v.Kind != source.List {
+		return v
+	}
+	out := source.NewMap(v.Origin)
+	for _, item := range v.Items {
+		name, value, ok := strings.Cut(item.Str(), "=")
+		x := source.NewString(item.Origin, value)
+		if !ok {
+			x = &source.Value{Kind: source.Null, Origin: item.Origin}
+		}
+		out.Fields = append(out.Fields, source.Field{Key: name, Origin: item.Origin, Value: x})
+	}
 	return out
 }
 
@@ -323,40 +334,31 @@ var serverPorts = map[string]int{
 	"postgresql": 5432, "mysql": 3306, "mongodb": 27017, "redis": 6379, "valkey": 6379, "rabbitmq": 5672, "nats": 4222, "kafka": 9092, "opensearch": 9200, "minio": 9000,
 }
 
-// composeKnown are the keys of a service that are carried over, or say nothing
-// here.
-var composeKnown = []string{
-	"image", "command", "entrypoint", "environment", "env_file", "ports", "expose", "volumes", "tmpfs", "configs", "secrets", "healthcheck", "depends_on", "deploy", "profiles",
-	"user", "read_only", "cap_add", "cap_drop", "privileged", "working_dir", "stop_grace_period", "hostname", "container_name", "restart", "networks", "links", "build",
-	"labels", "init", "tty", "stdin_open", "scale", "mem_limit", "cpus", "mem_reservation", "extends", "pull_policy",
-}
-
 // service makes the objects of one service.
 func (m *composeFile) service(f source.Field, s *source.Value, called map[string][]int) []*source.Value {
 	name := slug(f.Key)
 	env := m.c.environment.name
-	for _, key := range s.Fields {
-		if !slices.Contains(composeKnown, key.Key) && !strings.HasPrefix(key.Key, "x-") {
-			m.p.report.add(LeftOut, key.Origin, name, env, "services."+f.Key+"."+key.Key, "kai has no place for it; a patch may do it")
-		}
-	}
+	s = m.expanded(s, "services."+f.Key)
+	m.leftOut(f.Key, name, s)
 	container := mapAt(f.Origin, entry("name", text(name)))
 	pod := mapAt(f.Origin)
 	var docs []*source.Value
 	if image := s.Get("image"); image != nil {
 		ref := *image
-		ref.Kind, ref.Text = source.String, m.expand(image, "services."+f.Key+".image")
+		ref.Kind, ref.Text = source.String, image.Str()
 		container.Set("image", &ref)
 	} else {
 		m.p.report.add(Decide, f.Origin, name, env, "services."+f.Key+".build", "Compose builds the image: push it to a registry, and give its name")
 		container.Set("image", text(name))
 	}
-	setIn(container, "command", m.words(s.Get("entrypoint"), f.Key))
-	setIn(container, "args", m.words(s.Get("command"), f.Key))
+	setIn(container, "command", words(s.Get("entrypoint")))
+	setIn(container, "args", words(s.Get("command")))
 	setIn(container, "workingDir", s.Get("working_dir"))
 	setIn(container, "env", m.environmentOf(s, f.Key, name))
 	if policy := map[string]string{"always": "Always", "missing": "IfNotPresent", "if_not_present": "IfNotPresent", "never": "Never"}[s.Get("pull_policy").Str()]; policy != "" {
 		container.Set("imagePullPolicy", text(policy))
+	} else if v := s.Get("pull_policy"); !v.IsNull() {
+		m.p.report.add(LeftOut, v.Origin, name, env, "services."+f.Key+".pull_policy", "Kubernetes pulls always, or what is missing, or never")
 	}
 	ports := m.ports(s, f.Key, name)
 	for _, n := range called[f.Key] {
@@ -377,7 +379,7 @@ func (m *composeFile) service(f source.Field, s *source.Value, called map[string
 	setIn(container, "ports", containerPorts)
 	setIn(container, "readinessProbe", m.healthcheck(s.Get("healthcheck"), f.Key, name))
 	setIn(container, "resources", m.resources(s, f.Key, name))
-	setIn(container, "securityContext", m.security(s))
+	setIn(container, "securityContext", m.security(s, f.Key, name))
 	for _, key := range []string{"tty", "stdin_open"} {
 		if s.Get(key).True() {
 			container.Set(map[string]string{"tty": "tty", "stdin_open": "stdin"}[key], s.Get(key))
@@ -388,8 +390,8 @@ func (m *composeFile) service(f source.Field, s *source.Value, called map[string
 	docs = append(docs, v.docs...)
 	setIn(container, "volumeMounts", v.mounts)
 	setIn(pod, "volumes", v.volumes)
-	if grace, err := time.ParseDuration(s.Get("stop_grace_period").Str()); err == nil && grace >= time.Second {
-		pod.Set("terminationGracePeriodSeconds", source.NewInt(f.Origin, int(grace.Seconds())))
+	if n := m.seconds(s.Get("stop_grace_period"), f.Key+".stop_grace_period", name); n > 0 {
+		pod.Set("terminationGracePeriodSeconds", source.NewInt(f.Origin, n))
 	}
 	pod.Set("containers", listOf(container))
 	labels := mapOf(entry("app", text(name)))
@@ -420,18 +422,18 @@ func mapAt(at source.Origin, fields ...source.Field) *source.Value {
 }
 
 // words gives a command as a list; text is cut as a shell does it.
-func (m *composeFile) words(v *source.Value, key string) *source.Value {
+func words(v *source.Value) *source.Value {
 	if v == nil {
 		return nil
 	}
 	out := source.NewList(v.Origin)
 	if v.Kind == source.List {
 		for _, item := range v.Items {
-			out.Items = append(out.Items, source.NewString(item.Origin, m.expand(item, "services."+key)))
+			out.Items = append(out.Items, source.NewString(item.Origin, item.Str()))
 		}
 		return out
 	}
-	for _, word := range shellWords(m.expand(v, "services."+key)) {
+	for _, word := range shellWords(v.Str()) {
 		out.Items = append(out.Items, source.NewString(v.Origin, word))
 	}
 	return out
@@ -472,7 +474,7 @@ func shellWords(line string) []string {
 }
 
 // environmentOf gives a service's variables: of its files, and over them its own.
-func (m *composeFile) environmentOf(s *source.Value, key, name string) *source.Value {
+func (m *composeFile) environmentOf(s *source.Value, key, service string) *source.Value {
 	all := source.NewMap(source.Origin{})
 	files := s.Get("env_file")
 	list := files.ItemsOrNone()
@@ -480,27 +482,25 @@ func (m *composeFile) environmentOf(s *source.Value, key, name string) *source.V
 		list = []*source.Value{files}
 	}
 	for _, file := range list {
-		full := path.Join(m.dir, cmp.Or(file.Get("path").Str(), file.Str()))
-		data, err := source.ReadFile(m.t.FS, full, 1<<20)
-		if err != nil || !fs.ValidPath(full) {
-			m.p.report.add(Decide, file.Origin, name, m.c.environment.name, "services."+key+".env_file", "the file %s is not there, or outside of the folder that is imported", full)
+		name := cmp.Or(file.Get("path").Str(), file.Str())
+		full, data, err := m.file(name)
+		if err != nil {
+			if v := file.Get("required"); v == nil || v.True() {
+				m.p.report.add(Decide, file.Origin, service, m.c.environment.name, "services."+key+".env_file", "the file %s is not there, or outside of the folder that is imported", name)
+			}
 			continue
 		}
 		for _, v := range dotEnv(string(data)) {
-			all.Set(v[0], source.NewString(source.Origin{Position: source.Position{File: m.t.place(full)}}, v[1]))
+			at := source.Origin{Position: source.Position{File: m.t.place(full), Line: v.line}}
+			if !v.set {
+				m.variable(all, v.name, &source.Value{Kind: source.Null, Origin: at}, key)
+				continue
+			}
+			all.Set(v.name, source.NewString(at, v.value))
 		}
 	}
-	own := s.Get("environment")
-	for _, f := range own.FieldsOrNone() {
+	for _, f := range variables(s.Get("environment")).FieldsOrNone() {
 		m.variable(all, f.Key, f.Value, key)
-	}
-	for _, item := range own.ItemsOrNone() {
-		k, v, ok := strings.Cut(item.Str(), "=")
-		value := source.NewString(item.Origin, v)
-		if !ok {
-			value = &source.Value{Kind: source.Null, Origin: item.Origin}
-		}
-		m.variable(all, k, value, key)
 	}
 	out := listOf()
 	for _, f := range all.Fields {
@@ -567,8 +567,7 @@ func (m *composeFile) ports(s *source.Value, key, name string) []port {
 	for _, item := range append(s.Get("ports").ItemsOrNone(), s.Get("expose").ItemsOrNone()...) {
 		target, published, protocol := item.Get("target").Str(), item.Get("published").Str(), cmp.Or(item.Get("protocol").Str(), "tcp")
 		if item.IsScalar() {
-			words := m.expand(item, "services."+key+".ports")
-			words, p, ok := strings.Cut(words, "/")
+			words, p, ok := strings.Cut(item.Str(), "/")
 			if ok {
 				protocol = p
 			}
@@ -585,6 +584,7 @@ func (m *composeFile) ports(s *source.Value, key, name string) []port {
 		}
 		out = addPort(out, number, strings.ToUpper(protocol))
 		if published != "" {
+			m.c.published[name] = true
 			m.p.report.add(Decide, item.Origin, name, m.c.environment.name, "services."+key+".ports "+published+":"+target, "it is published on the host: give the route a hostname, or the type LoadBalancer, where it is called from outside")
 		}
 	}
@@ -604,10 +604,10 @@ func (m *composeFile) healthcheck(v *source.Value, key, name string) *source.Val
 		return nil
 	case test.Kind == source.List:
 		for _, item := range test.Items {
-			words = append(words, m.expand(item, "services."+key+".healthcheck"))
+			words = append(words, item.Str())
 		}
 	default:
-		words = []string{"CMD-SHELL", m.expand(test, "services."+key+".healthcheck")}
+		words = []string{"CMD-SHELL", test.Str()}
 	}
 	if len(words) == 0 || words[0] == "NONE" {
 		return nil
@@ -628,8 +628,8 @@ func (m *composeFile) healthcheck(v *source.Value, key, name string) *source.Val
 		out.Set("exec", mapOf(entry("command", texts("/bin/sh", "-c", line))))
 	}
 	for from, to := range map[string]string{"interval": "periodSeconds", "timeout": "timeoutSeconds", "start_period": "initialDelaySeconds"} {
-		if d, err := time.ParseDuration(v.Get(from).Str()); err == nil && d >= time.Second {
-			out.Set(to, source.NewInt(v.Origin, int(d.Seconds())))
+		if n := m.seconds(v.Get(from), key+".healthcheck."+from, name); n > 0 {
+			out.Set(to, source.NewInt(v.Origin, n))
 		}
 	}
 	if n, ok := v.Get("retries").Int(); ok && n > 0 {
@@ -641,6 +641,19 @@ func (m *composeFile) healthcheck(v *source.Value, key, name string) *source.Val
 
 var composeSize = regexp.MustCompile(`(?i)^([0-9]+)\s*(b|k|kb|m|mb|g|gb)?$`)
 
+// seconds gives a duration in whole seconds, which are Kubernetes' unit, or 0.
+func (m *composeFile) seconds(v *source.Value, where, name string) int {
+	if v.IsNull() {
+		return 0
+	}
+	d, err := time.ParseDuration(v.Str())
+	n := int(min(d.Seconds(), 1e6))
+	if err != nil || n < 0 || time.Duration(n)*time.Second != d {
+		m.p.report.add(Changed, v.Origin, name, m.c.environment.name, "services."+where, "Kubernetes counts in whole seconds: %s is %d", v.Str(), max(n, 0))
+	}
+	return max(n, 0)
+}
+
 // resources gives requests and limits.
 func (m *composeFile) resources(s *source.Value, key, name string) *source.Value {
 	out := source.NewMap(source.Origin{})
@@ -648,7 +661,7 @@ func (m *composeFile) resources(s *source.Value, key, name string) *source.Value
 		if v == nil {
 			return
 		}
-		value := m.expand(v, "services."+key+".deploy")
+		value := v.Str()
 		if what == "memory" {
 			found := composeSize.FindStringSubmatch(value)
 			if found == nil {
@@ -662,6 +675,7 @@ func (m *composeFile) resources(s *source.Value, key, name string) *source.Value
 				value = strconv.Itoa(int(n))
 			}
 		} else {
+			m.p.report.add(LeftOut, v.Origin, name, m.c.environment.name, "services."+key+" cpus "+value, "it is no number of CPUs")
 			return
 		}
 		child(out, which).Set(what, source.NewString(v.Origin, value))
@@ -675,12 +689,14 @@ func (m *composeFile) resources(s *source.Value, key, name string) *source.Value
 }
 
 // security gives what a service may do.
-func (m *composeFile) security(s *source.Value) *source.Value {
+func (m *composeFile) security(s *source.Value, key, name string) *source.Value {
 	out := source.NewMap(source.Origin{})
 	user, group, _ := strings.Cut(s.Get("user").Str(), ":")
-	for key, id := range map[string]string{"runAsUser": user, "runAsGroup": group} {
+	for field, id := range map[string]string{"runAsUser": user, "runAsGroup": group} {
 		if n, err := strconv.Atoi(id); err == nil && n >= 0 {
-			out.Set(key, source.NewInt(s.Get("user").Origin, n))
+			out.Set(field, source.NewInt(s.Get("user").Origin, n))
+		} else if id != "" {
+			m.p.report.add(Decide, s.Get("user").Origin, name, m.c.environment.name, "services."+key+".user "+id, "Kubernetes knows users by their numbers: say which it is under security")
 		}
 	}
 	if s.Get("read_only").True() {
@@ -701,7 +717,10 @@ func (m *composeFile) depends(s *source.Value, name string) {
 	for _, key := range []string{"depends_on", "links"} {
 		v := s.Get(key)
 		for _, item := range v.ItemsOrNone() {
-			to, _, _ := strings.Cut(item.Str(), ":")
+			to, alias, _ := strings.Cut(item.Str(), ":")
+			if alias != "" && alias != to {
+				m.p.report.add(LeftOut, item.Origin, name, m.c.environment.name, "links "+item.Str(), "a friend is called by its own name, and not %s", alias)
+			}
 			m.c.depends[name] = appendNew(m.c.depends[name], slug(to))
 		}
 		for _, f := range v.FieldsOrNone() {
@@ -736,8 +755,9 @@ func (v *composeVolumes) all(s *source.Value) {
 		list = []*source.Value{tmpfs}
 	}
 	for _, item := range list {
-		target, _, _ := strings.Cut(item.Str(), ":")
+		target, options, _ := strings.Cut(item.Str(), ":")
 		v.mount(slug(path.Base(target)), target, mapOf(entry("emptyDir", mapOf(entry("medium", text("Memory"))))), item.Origin)
+		v.options("tmpfs "+target, options, item.Origin)
 	}
 	for _, item := range s.Get("configs").ItemsOrNone() {
 		name := cmp.Or(item.Get("source").Str(), item.Str())
@@ -753,6 +773,19 @@ func (v *composeVolumes) all(s *source.Value) {
 		v.m.secret(object, notKey.ReplaceAllString(name, "_"), item.Origin)
 		v.mount(slug(name), target, mapOf(entry("secret", mapOf(entry("secretName", text(object))))), item.Origin)
 		v.mounts.Items[len(v.mounts.Items)-1].Set("subPath", text(notKey.ReplaceAllString(name, "_")))
+	}
+}
+
+// options reports the options of a mount that a volume has not.
+func (v *composeVolumes) options(what, options string, at source.Origin) {
+	var none []string
+	for option := range strings.SplitSeq(options, ",") {
+		if option != "" && option != "rw" && option != "ro" {
+			none = append(none, option)
+		}
+	}
+	if len(none) > 0 {
+		v.say(LeftOut, at, what+" "+strings.Join(none, ","), "a volume of Kubernetes' has no such option; sizeLimit says how large an emptyDir may be")
 	}
 }
 
@@ -777,12 +810,15 @@ func (v *composeVolumes) volume(item *source.Value) {
 	kind, from, target := item.Get("type").Str(), item.Get("source").Str(), item.Get("target").Str()
 	readOnly := item.Get("read_only").True()
 	if item.IsScalar() {
-		parts := strings.Split(v.m.expand(item, "services."+v.key+".volumes"), ":")
+		parts := strings.Split(item.Str(), ":")
 		target = parts[0]
 		if len(parts) > 1 {
 			from, target = parts[0], parts[1]
 		}
-		readOnly = len(parts) > 2 && slices.Contains(strings.Split(parts[2], ","), "ro")
+		if len(parts) > 2 {
+			readOnly = slices.Contains(strings.Split(parts[2], ","), "ro")
+			v.options("volumes "+target, parts[2], item.Origin)
+		}
 	}
 	switch {
 	case !strings.HasPrefix(target, "/"):
@@ -807,11 +843,11 @@ func (v *composeVolumes) volume(item *source.Value) {
 func (v *composeVolumes) bind(from, target string, item *source.Value) {
 	full := path.Join(v.m.dir, from)
 	info, err := fs.Stat(v.m.t.FS, full)
-	if !fs.ValidPath(full) || strings.HasPrefix(from, "/") || strings.HasPrefix(from, "~") || err != nil || !info.Mode().IsRegular() {
+	if path.IsAbs(from) || strings.HasPrefix(from, "~") || !fs.ValidPath(full) || err != nil || !info.Mode().IsRegular() {
 		v.say(LeftOut, item.Origin, "volumes "+from, "a folder of the machine is not carried over, nor a file outside of the folder that is imported")
 		return
 	}
-	v.files(full, target, item.Origin)
+	v.files(from, target, item.Origin)
 }
 
 // config carries over a config of the file.
@@ -821,17 +857,17 @@ func (v *composeVolumes) config(name, target string, item *source.Value) {
 	case c.Has("content"):
 		v.content(name, target, []byte(v.m.expand(c.Get("content"), "configs."+name)), item.Origin)
 	case c.Has("file"):
-		v.files(path.Join(v.m.dir, c.Get("file").Str()), target, item.Origin)
+		v.files(v.m.expand(c.Get("file"), "configs."+name), target, item.Origin)
 	default:
 		v.say(LeftOut, item.Origin, "configs "+name, "it is not in the file; mount its content as files")
 	}
 }
 
 // files mounts a file of the tree.
-func (v *composeVolumes) files(full, target string, at source.Origin) {
-	data, err := source.ReadFile(v.m.t.FS, full, 1<<20)
-	if !fs.ValidPath(full) || err != nil {
-		v.say(LeftOut, at, "file "+full, "it is not there, too large, or outside of the folder that is imported")
+func (v *composeVolumes) files(name, target string, at source.Origin) {
+	full, data, err := v.m.file(name)
+	if err != nil {
+		v.say(LeftOut, at, "file "+name, "it is not there, too large, or outside of the folder that is imported")
 		return
 	}
 	v.content(path.Base(full), target, data, at)

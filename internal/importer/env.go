@@ -59,6 +59,7 @@ func (w *work) variable(name string, v *source.Value) *source.Value {
 		if o := w.c.find("Secret", ref.Get("name").Str()); o != nil {
 			if reference := w.credential(name, secretMark+o.name+"/"+ref.Get("key").Str()); reference != nil {
 				o.used = true
+				w.c.p.report.add(Changed, o.origin(), w.d.service, w.d.context, o.ref(), "its keys are credentials of a friend, which the store has")
 				return reference
 			}
 			return w.stored(o, ref.Get("key").Str())
@@ -280,9 +281,19 @@ func (w *work) portReference(friend, port string) string {
 // url is the host of a URL.
 var urlHost = regexp.MustCompile(`[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/@\s]*@)?([a-zA-Z0-9][-a-zA-Z0-9.]*)`)
 
+// clusterHost is the address of a service with its namespace.
+var clusterHost = regexp.MustCompile(`[a-z0-9][-a-z0-9]*\.([a-z0-9][-a-z0-9]*)\.svc(?:\.cluster\.local)?\b`)
+
 // outside notes that a text names a host outside of the cluster: the
 // NetworkPolicy that kai makes has to let it through.
 func (w *work) outside(text string, at source.Origin) {
+	for _, m := range clusterHost.FindAllStringSubmatch(text, -1) {
+		if m[1] == w.c.namespace || w.elsewhere {
+			continue
+		}
+		w.elsewhere = true
+		w.c.p.report.add(Changed, at, w.d.service, w.d.context, "egress", "it names %s, so its NetworkPolicy lets it reach the cluster's other namespaces", m[0])
+	}
 	for _, m := range urlHost.FindAllStringSubmatch(text, -1) {
 		host := m[1]
 		if !strings.Contains(host, ".") || net.ParseIP(host) != nil || strings.Contains(host, ".svc") || strings.HasSuffix(host, ".local") {

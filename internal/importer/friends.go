@@ -108,7 +108,6 @@ func (c *cluster) recognise() {
 				if o == nil {
 					continue
 				}
-				o.used = true
 				for _, f := range o.keys() {
 					name := from.Get("prefix").Str() + f.Key
 					switch {
@@ -262,18 +261,42 @@ func (p *project) settleFriends(clusters []*cluster) {
 	}
 }
 
+// ownServer is how the server of a service is often called.
+var ownServer = regexp.MustCompile(`^(.+)-(db|database|cache|redis|mysql|mongo|mongodb|postgres|postgresql|rabbitmq)$`)
+
+// guessFriends takes a service that nothing names for that of the service which it
+// is called after: CATALOGUE-db.
+func (p *project) guessFriends(clusters []*cluster) {
+	for _, c := range clusters {
+		for _, w := range c.works {
+			m := ownServer.FindStringSubmatch(w.d.service)
+			if m == nil || w.friend != nil || w.primary == nil {
+				continue
+			}
+			named := slices.ContainsFunc(c.works, func(by *work) bool {
+				return slices.ContainsFunc(by.uses, func(u *useOf) bool { return u.to == w })
+			})
+			for _, by := range c.works {
+				if !named && by.friend == nil && by.d.service == m[1] {
+					by.use(w).guess = true
+				}
+			}
+		}
+	}
+}
+
 // setFriends writes whom a workload talks to.
 func (w *work) setFriends() {
 	for _, u := range w.uses {
 		to, r := u.to, u.to.friend
+		if u.guess {
+			w.c.p.report.add(Decide, to.origin(), w.d.service, w.d.context, to.ref(), "it is taken for the friend of %s by its name alone", w.d.service)
+		}
 		if r == nil {
 			w.d.add("friends", mapOf(entry("service", text(to.d.service))))
 			continue
 		}
 		to.used = true
-		if u.guess {
-			w.c.p.report.add(Decide, to.origin(), w.d.service, w.d.context, to.ref(), "it is taken for the friend of %s by its name alone", w.d.service)
-		}
 		settings := to.friendSettings(w.c.p.shared[to.d.service])
 		if w.c.p.shared[to.d.service] {
 			w.c.p.share(to.d.service, settings, r)
@@ -320,10 +343,20 @@ func (w *work) friendSettings(shared bool) *source.Value {
 	}
 	d.report.add(Decide, w.main.Get("image").OriginOrNone(), w.d.service, w.c.environment.name, w.ref(), "it is the friend %s of kai's library: of the library's version, with a new volume and, where it has one, a password of its own (%s secrets generate); bring the data over", r.friend, d.kai)
 	for _, o := range append([]*object{w.primary}, w.more...) {
-		o.used = true
+		w.goesWith(o)
 	}
 	w.c.settleFriendParts(w)
 	return out
+}
+
+// goesWith says of an object that it is the friend's matter now.
+func (w *work) goesWith(o *object) {
+	o.used = true
+	outcome, why := LeftOut, "it belongs to %s, which is the friend %s now; give the friend what it still needs under values"
+	if o == w.primary {
+		outcome, why = Changed, "it belongs to %s, which is the friend %s now, and has a Service of its own"
+	}
+	w.c.p.report.add(outcome, o.origin(), w.d.service, w.c.environment.name, o.ref(), why, w.ref(), w.friend.friend)
 }
 
 // settleFriendParts says of what belongs to a server that it goes with it.
@@ -331,15 +364,28 @@ func (c *cluster) settleFriendParts(w *work) {
 	for _, v := range w.pod.Get("volumes").ItemsOrNone() {
 		for kind, name := range map[string]string{"ConfigMap": v.At("configMap", "name").Str(), "Secret": v.At("secret", "secretName").Str(), "PersistentVolumeClaim": v.At("persistentVolumeClaim", "claimName").Str()} {
 			if o := c.find(kind, name); o != nil && !o.used {
-				o.used = true
-				c.p.report.add(LeftOut, o.origin(), w.d.service, c.environment.name, o.ref(), "it belongs to %s, which is the friend %s now; give the friend what it still needs under values", w.ref(), w.friend.friend)
+				w.goesWith(o)
 			}
 		}
 	}
-	if name := w.pod.Get("serviceAccountName").Str(); name != "" {
-		if o := c.find("ServiceAccount", name); o != nil {
-			o.used = true
+	for _, v := range w.main.Get("env").ItemsOrNone() {
+		if o := c.find("Secret", v.At("valueFrom", "secretKeyRef", "name").Str()); o != nil && !o.used {
+			w.goesWith(o)
 		}
+		if o := c.find("ConfigMap", v.At("valueFrom", "configMapKeyRef", "name").Str()); o != nil && !o.used {
+			w.goesWith(o)
+		}
+	}
+	for _, from := range w.main.Get("envFrom").ItemsOrNone() {
+		if o := c.find("Secret", from.At("secretRef", "name").Str()); o != nil && !o.used {
+			w.goesWith(o)
+		}
+		if o := c.find("ConfigMap", from.At("configMapRef", "name").Str()); o != nil && !o.used {
+			w.goesWith(o)
+		}
+	}
+	if o := c.find("ServiceAccount", w.pod.Get("serviceAccountName").Str()); o != nil {
+		w.goesWith(o)
 	}
 }
 

@@ -43,7 +43,7 @@ func cases() []importCase {
 		{name: "shop", run: importer.Manifests, trees: []importer.Tree{tree("dev", "shop/dev"), tree("prod", "shop/prod")}},
 		{name: "reviews", run: importer.Manifests, trees: []importer.Tree{tree("", "reviews")}},
 		{name: "compose", run: importer.Compose, trees: []importer.Tree{tree("", "compose")}},
-		{name: "score", run: importer.Score, trees: []importer.Tree{tree("", "score")}, unfinished: true},
+		{name: "score", run: importer.Score, trees: []importer.Tree{tree("", "score")}},
 		{name: "pligos", run: importer.Pligos, trees: []importer.Tree{tree("", "pligos")}, unfinished: true},
 	}
 }
@@ -364,6 +364,10 @@ func TestReportJSON(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	deep := strings.Repeat("[", 200) + strings.Repeat("]", 200)
+	laughs := "services: {}\na: &a [x,x,x,x,x,x,x,x,x,x]\n"
+	for c := 'b'; c < 'k'; c++ {
+		laughs += fmt.Sprintf("%c: &%c [%s]\n", c, c, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*%c,", c-1), 10), ","))
+	}
 	for _, test := range []struct {
 		name, text, want string
 		run              func(importer.Options) (*importer.Result, source.Findings)
@@ -374,6 +378,18 @@ func TestMistakes(t *testing.T) {
 		{"template", "kind: {{ .Values.kind }}\n", "render it first", importer.Manifests},
 		{"twice", "{apiVersion: v1, kind: Service, metadata: {name: a}}\n---\n{apiVersion: v1, kind: Service, metadata: {name: a}}\n", "--context NAME=PATH", importer.Manifests},
 		{"deep", "a: " + deep, "bound of 100", importer.Manifests},
+		{"namespaces", "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: x}}\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: y}}\n", "stands at in.yaml:1:1 as well, in another namespace", importer.Manifests},
+		{"no name", "{apiVersion: v1, kind: Pod, metadata: {generateName: a-}}\n", "it has no metadata.name", importer.Manifests},
+		{"no version in a list", "apiVersion: v1\nkind: List\nitems:\n- {kind: Pod, metadata: {name: a}}\n", "in.yaml:4:3: this is no object of Kubernetes: it has no apiVersion", importer.Manifests},
+		{"a list of nothing", "apiVersion: v1\nkind: List\nitems: [1, null]\n", "this is no object of Kubernetes, but a number", importer.Manifests},
+		{"broken", "kind: [\n", "in.yaml:", importer.Manifests},
+		{"broken compose", "services: {a: {image: b}\n", "in.yaml:", importer.Compose},
+		{"alias of itself", "a: &a [*a]\n", "in.yaml:", importer.Compose},
+		{"laughs", laughs, "bound", importer.Compose},
+		{"laughs in manifests", laughs, "bound", importer.Manifests},
+		{"laughs in score", laughs, "bound", importer.Score},
+		{"extends itself", "services:\n  a: {image: x, extends: b}\n  b: {image: x, extends: {service: a}}\n", "in.yaml:3:26: services.b.extends: the service a extends itself: a → b → a", importer.Compose},
+		{"huge", "a: " + strings.Repeat("x", source.MaxFile), "in.yaml", importer.Compose},
 		{"no compose", "a: 1\n", "it has no services", importer.Compose},
 		{"compose name", "services: {'!': {image: a}}\n", "cannot be named so", importer.Compose},
 		{"score version", "apiVersion: score.dev/v9\ncontainers: {}\n", "is none that kai reads", importer.Score},
@@ -384,5 +400,80 @@ func TestMistakes(t *testing.T) {
 		if findings.Err() == nil || !strings.Contains(findings.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", test.name, findings, test.want)
 		}
+	}
+}
+
+// TestOutside: no importer reads a file outside of the folder that it is given,
+// however it is named, and each says so.
+func TestOutside(t *testing.T) {
+	t.Parallel()
+	const secret = "text-from-outside"
+	top := t.TempDir()
+	dir := filepath.Join(top, "in")
+	for name, data := range map[string]string{
+		"out.txt": secret + "=1\n",
+		"in/compose.yaml": "services:\n  a:\n    image: x:1.0.0\n    env_file: [../out.txt, link.txt, " + filepath.ToSlash(filepath.Join(top, "out.txt")) + "]\n" +
+			"    volumes: ['../out.txt:/a.txt', './link.txt:/b.txt', '~/out.txt:/d.txt']\n    configs: [{source: c, target: /c.txt}]\nconfigs: {c: {file: link.txt}}\n",
+		"in/score.yaml":  "apiVersion: score.dev/v1b1\nmetadata: {name: a}\ncontainers: {a: {image: 'x:1.0.0', files: {/a.txt: {source: ../out.txt}, /b.txt: {source: link.txt}}}}\n",
+		"in/pligos.yaml": "pligos: {types: [../out.txt, link.txt]}\ncontexts: {a: {spec: {container: [a]}}}\nvalues: {container: [{name: a, image: 'x:1.0.0', command: {script: link.txt}}]}\n",
+	} {
+		file := filepath.Join(top, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(data), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("../out.txt", filepath.Join(dir, "link.txt")); err != nil {
+		t.Skip(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for _, c := range []struct {
+		file  string
+		run   func(importer.Options) (*importer.Result, source.Findings)
+		named int
+	}{
+		{"compose.yaml", importer.Compose, 7}, {"score.yaml", importer.Score, 2}, {"pligos.yaml", importer.Pligos, 3},
+	} {
+		result := run(t, importCase{run: c.run, trees: []importer.Tree{{FS: root.FS(), Path: c.file}}})
+		n := 0
+		for _, e := range result.Report.Entries {
+			if strings.Contains(e.Why, "outside of the folder") || strings.Contains(e.Why, "not there") || strings.Contains(e.Why, "cannot be read") {
+				n++
+			}
+			if e.Outcome != importer.Carried && e.Place == "" {
+				t.Errorf("%s: %s has no place: %s", c.file, e.What, e.Why)
+			}
+		}
+		if n < c.named {
+			t.Errorf("%s: %d files are reported, want %d: %+v", c.file, n, c.named, result.Report.Entries)
+		}
+		for _, f := range result.Files {
+			if strings.Contains(string(f.Data), secret) {
+				t.Errorf("%s: %s has what stands outside:\n%s", c.file, f.Path, f.Data)
+			}
+		}
+	}
+}
+
+// TestLineEnds: files as Windows has them, with a mark of their bytes' order, are
+// read as others are.
+func TestLineEnds(t *testing.T) {
+	t.Parallel()
+	const text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec:\n  template:\n    spec:\n      containers:\n        - name: a\n          image: x:1.0.0\n          args:\n            - |\n              one\n              two\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n"
+	var files [2]string
+	for i, data := range []string{text, "\ufeff" + strings.ReplaceAll(text, "\n", "\r\n")} {
+		result := run(t, importCase{run: importer.Manifests, trees: []importer.Tree{{FS: importer.FS([]importer.File{{Path: "in.yaml", Data: []byte(data)}}), Path: "in.yaml"}}})
+		for _, f := range result.Files {
+			files[i] += f.Path + string(f.Data)
+		}
+	}
+	if files[0] != files[1] || files[0] == "" {
+		t.Errorf("got\n%s\nwant\n%s", files[1], files[0])
 	}
 }

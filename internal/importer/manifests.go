@@ -2,6 +2,7 @@ package importer
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/helm-kai/helm-kai/internal/source"
 )
@@ -40,6 +41,7 @@ func Manifests(o Options) (*Result, source.Findings) {
 func (p *project) clusters(clusters []*cluster) {
 	for _, c := range clusters {
 		c.namespace = c.namespaceOf()
+		c.strangers()
 		c.workloads()
 		c.services()
 		for _, w := range c.works {
@@ -59,6 +61,7 @@ func (p *project) clusters(clusters []*cluster) {
 		c.policies()
 	}
 	p.settleFriends(clusters)
+	p.guessFriends(clusters)
 	for _, c := range clusters {
 		for _, w := range c.works {
 			if w.friend != nil {
@@ -70,6 +73,9 @@ func (p *project) clusters(clusters []*cluster) {
 			if w.internet {
 				w.egress(text("internet"), nil)
 			}
+			if w.elsewhere {
+				w.egress(text("cluster"), nil)
+			}
 			w.setFriends()
 			c.renamed[w.ref()] = w.d.service
 			if w.primary != nil {
@@ -78,6 +84,7 @@ func (p *project) clusters(clusters []*cluster) {
 			p.report.add(Carried, w.origin(), w.d.service, c.environment.name, w.ref(), "a service of the flavor %s", w.d.flavor)
 		}
 		c.scaling()
+		c.uncalled()
 		c.rest()
 	}
 	p.clustersRead = clusters
@@ -88,7 +95,7 @@ func (c *cluster) rest() {
 	for _, o := range c.objects {
 		if o.used {
 			if o.is("Service", "Ingress", "HTTPRoute", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy", "ConfigMap") && c.renamed[o.ref()] != "" {
-				c.p.report.add(Carried, o.origin(), c.renamed[o.ref()], c.environment.name, o.ref(), "a part of its service")
+				c.p.report.add(Carried, o.origin(), c.serviceOf(c.renamed[o.ref()]), c.environment.name, o.ref(), "a part of its service")
 			}
 			continue
 		}
@@ -104,6 +111,39 @@ func (c *cluster) rest() {
 		default:
 			c.p.report.add(LeftOut, o.origin(), "", c.environment.name, o.ref(), "kai has nothing of this kind; put the manifest under objects of the service that it belongs to")
 		}
+	}
+}
+
+// serviceOf gives the service that an object belongs to by its name in kai, which
+// begins with the service's.
+func (c *cluster) serviceOf(name string) string {
+	best := ""
+	for _, w := range c.works {
+		if s := w.d.service; (name == s || strings.HasPrefix(name, s+"-")) && len(s) > len(best) {
+			best = s
+		}
+	}
+	return best
+}
+
+// uncalled asks who calls the services that nothing in the source names: kai's
+// NetworkPolicies let in friends alone.
+func (c *cluster) uncalled() {
+	called := map[*work]bool{}
+	for _, w := range c.works {
+		for _, u := range w.uses {
+			called[u.to] = true
+		}
+	}
+	for _, w := range c.works {
+		kind := ""
+		if w.primary != nil {
+			kind = w.primary.spec().Get("type").Str()
+		}
+		if w.primary == nil || w.friend != nil || called[w] || c.published[w.d.service] || w.exposed != nil || kind == "NodePort" || kind == "LoadBalancer" {
+			continue
+		}
+		c.p.report.add(Decide, w.primary.origin(), w.d.service, c.environment.name, w.primary.ref(), "nothing in the source names it, and its NetworkPolicy lets in friends alone: make it a friend ({service: …}) of those that call it, or give a route a hostname")
 	}
 }
 
@@ -126,5 +166,6 @@ func (c *cluster) sharedService(o *object) {
 	}
 	slices.SortStableFunc(those, func(a, b *work) int { return a.origin().Line - b.origin().Line })
 	those[0].manifest(o, nil)
+	those[0].d.notes["objects"] = "The Service " + o.name + " leads to the pods of several services. Who calls it needs each of them as a friend."
 	c.p.report.add(Decide, o.origin(), those[0].d.service, c.environment.name, o.ref(), "it leads to the pods of several services, and is a manifest of the first one's, under objects; the NetworkPolicies let in who has each of them as a friend")
 }

@@ -30,7 +30,9 @@ type cluster struct {
 	works   []*work
 	index   map[string]*object  // by kind and name
 	depends map[string][]string // by a service, those that it starts after
-	renamed map[string]string   // by the source's KIND/NAME, the name that the import gives it
+	// published are services that are called from outside, of which is asked already.
+	published map[string]bool
+	renamed   map[string]string // by the source's KIND/NAME, the name that the import gives it
 }
 
 // work is a workload and what belongs to it.
@@ -52,6 +54,7 @@ type work struct {
 	uses        []*useOf
 	secrets     map[string]string // by key in the store, the Secret that has it
 	internet    bool              // it names hosts outside
+	elsewhere   bool              // it names services of other namespaces
 }
 
 // routeOf is a route and the port that it stands for.
@@ -118,8 +121,12 @@ func (c *cluster) read(docs []*source.Value, findings *source.Findings) {
 			findings.Add("manifest", doc.Origin, "", "each document has apiVersion, kind and metadata.name; name the files that hold manifests, or keep others out", "this is no object of Kubernetes: it has no %s", missing)
 			continue
 		}
-		if other := c.find(kind, o.name); other != nil && other.namespace == o.namespace && other.group == o.group {
-			findings.Add("duplicate-name", doc.Origin, "metadata.name", "are these two environments? give each its own: --context NAME=PATH", "%s stands at %s as well", o.ref(), other.origin())
+		if other := c.find(kind, o.name); other != nil && other.group == o.group {
+			where := ""
+			if other.namespace != o.namespace {
+				where = ", in another namespace"
+			}
+			findings.Add("duplicate-name", doc.Origin, "metadata.name", "are these two environments? give each its own: --context NAME=PATH", "%s stands at %s as well%s", o.ref(), other.origin(), where)
 			continue
 		}
 		if len(c.objects) == maxObjects {
@@ -153,6 +160,16 @@ func (c *cluster) namespaceOf() string {
 		}
 	}
 	return best
+}
+
+// strangers asks about objects of other namespaces than the environment's: a
+// context has one.
+func (c *cluster) strangers() {
+	for _, o := range c.objects {
+		if o.namespace != "" && o.namespace != c.namespace {
+			c.p.report.add(Decide, o.origin(), "", c.environment.name, o.ref(), "it stands in the namespace %s, and a context has one, here %s: import each namespace as a context of its own (--context NAME=PATH), or let it move", o.namespace, c.namespace)
+		}
+	}
 }
 
 // selects says whether a selector of labels, of which there is one at least,
@@ -226,7 +243,7 @@ func (c *cluster) services() {
 		}
 		var those []*work
 		for _, w := range c.works {
-			if !w.is("Job", "CronJob") && selects(s.spec().Get("selector"), w.labels) {
+			if !w.is("Job", "CronJob") && sameNamespace(w.namespace, s.namespace) && selects(s.spec().Get("selector"), w.labels) {
 				those = append(those, w)
 			}
 		}
@@ -253,6 +270,10 @@ func (c *cluster) services() {
 		c.p.drafts = append(c.p.drafts, w.d)
 	}
 }
+
+// sameNamespace says whether two objects stand in one namespace, as far as they
+// say.
+func sameNamespace(a, b string) bool { return a == b || a == "" || b == "" }
 
 // serviceRank puts the Service first that is meant by the workload's name, and a
 // headless one last.

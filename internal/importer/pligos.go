@@ -209,6 +209,8 @@ func (s *pligos) write(c source.Field, all []*pligos) {
 	s.friends(c.Value, all)
 	if !d.fields.Has("image") {
 		s.p.report.add(Decide, c.Origin, s.name, name, "image", "no container names an image: give the context one")
+		d.set("image", imageOf(s.name))
+		d.notes["image"] = "The source names no image. Give it."
 	}
 }
 
@@ -521,7 +523,10 @@ func (s *pligos) route(r *source.Value, kind string) *source.Value {
 		case "hostname", "host":
 			setIn(out, "hostname", f.Value)
 		case "type":
-			if f.Value.Str() == "grpc" {
+			switch {
+			case f.Value.Str() == "grpc" && cmp.Or(r.Get("hostname").Str(), r.Get("host").Str()) != "":
+				s.p.report.add(Decide, f.Origin, s.name, s.context, "route "+r.Get("name").Str()+" type", "an Ingress cannot carry gRPC: expose it by gateway or istio, and say speaks: grpc")
+			case f.Value.Str() == "grpc":
 				out.Set("speaks", text("grpc"))
 			}
 		case "tls":

@@ -19,15 +19,11 @@ func (w *work) fill() {
 	w.setMetadata()
 	w.account()
 	for _, c := range w.pod.Get("initContainers").ItemsOrNone() {
-		key := "initContainers"
-		if c.Get("restartPolicy").Str() == "Always" {
-			key = "sidecars"
-		}
-		d.add(key, w.extra(c, key))
+		d.add(w.listOf(c), w.extra(c))
 	}
 	for _, c := range w.pod.Get("containers").ItemsOrNone() {
 		if c != w.main {
-			d.add("sidecars", w.extra(c, "sidecars"))
+			d.add(w.listOf(c), w.extra(c))
 			w.c.p.report.add(Changed, c.Origin, d.service, d.context, "container "+c.Get("name").Str(), "it is a sidecar: it starts before the main container and ends after it")
 		}
 	}
@@ -129,7 +125,7 @@ func (w *work) container(c, out *source.Value, name string) {
 }
 
 // extra writes an init container or a sidecar.
-func (w *work) extra(c *source.Value, list string) *source.Value {
+func (w *work) extra(c *source.Value) *source.Value {
 	name := cmp.Or(slug(c.Get("name").Str()), "extra")
 	if name == w.d.service {
 		name += "-2"
@@ -139,6 +135,12 @@ func (w *work) extra(c *source.Value, list string) *source.Value {
 	w.container(c, out, name)
 	security := c.Get("securityContext")
 	setIn(out, "security", containerSecurity(security))
+	// It sees the main container's variables anyway.
+	if env := without(out.Get("env"), w.d.fields.Get("env"), false); env != nil {
+		out.Set("env", env)
+	} else {
+		out.Delete("env")
+	}
 	return out
 }
 
@@ -153,7 +155,7 @@ func (w *work) image(c *source.Value) *source.Value {
 	tag := out.Get("tag").Str()
 	if out.Get("digest") == nil && (tag == "" || tag == "latest") {
 		w.c.p.report.add(Decide, ref.Origin, w.d.service, w.d.context, "image "+ref.Str(), "it has no version: give the tag or the digest that runs now")
-		w.d.notes["image"] = "The source names no version of the image. Give the one that runs now."
+		w.d.notes[w.listOf(c)] = "The source names no version of the image. Give the one that runs now."
 	}
 	if policy != "" && policy != "Always" {
 		out.Set("pullPolicy", text(policy))
@@ -164,6 +166,18 @@ func (w *work) image(c *source.Value) *source.Value {
 	}
 	setIn(out, "pullSecrets", texts(secrets...))
 	return out
+}
+
+// listOf gives the field of a context that a container stands in: image for the
+// main one.
+func (w *work) listOf(c *source.Value) string {
+	switch {
+	case c == w.main:
+		return "image"
+	case slices.Contains(w.pod.Get("initContainers").ItemsOrNone(), c) && c.Get("restartPolicy").Str() != "Always":
+		return "initContainers"
+	}
+	return "sidecars"
 }
 
 // imageOf cuts REGISTRY/REPOSITORY:TAG@DIGEST, or gives nil where there is none.
@@ -470,7 +484,7 @@ func (w *work) selectsItself(v *source.Value) bool {
 }
 
 // ownLabels are labels that kai writes by itself, or that only a tool reads.
-var ownLabels = regexp.MustCompile(`^(app\.kubernetes\.io/.*|helm\.sh/.*|heritage|release|chart|pod-template-hash|controller-revision-hash|kustomize\.toolkit\.fluxcd\.io/.*|argocd\.argoproj\.io/.*)$`)
+var ownLabels = regexp.MustCompile(`^(app\.kubernetes\.io/(name|instance|version|managed-by|part-of|created-by)|helm\.sh/.*|heritage|release|chart|pod-template-hash|controller-revision-hash|kustomize\.toolkit\.fluxcd\.io/.*|argocd\.argoproj\.io/.*)$`)
 
 // ownAnnotations are annotations of the tools that applied the source.
 var ownAnnotations = regexp.MustCompile(`^(kubectl\.kubernetes\.io/.*|meta\.helm\.sh/.*|helm\.sh/.*|deployment\.kubernetes\.io/.*|checksum/.*|kompose\..*|autoscaling\.alpha\.kubernetes\.io/.*)$`)

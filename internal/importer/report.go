@@ -68,6 +68,11 @@ func (e Entry) same(o Entry) bool {
 	return e.Outcome == o.Outcome && e.Place == o.Place && e.Service == o.Service && e.Context == o.Context && e.What == o.What && e.Why == o.Why
 }
 
+// names says whether something is said of an object.
+func (r *Report) names(what, context string) bool {
+	return slices.ContainsFunc(r.Entries, func(e Entry) bool { return e.What == what && e.Context == context })
+}
+
 // store names a secret that is wanted.
 func (r *Report) store(context, path, command string, at source.Origin) {
 	for i := range r.Store {

@@ -155,13 +155,18 @@ func (w *work) serviceRest(spec *source.Value) {
 	about := source.NewMap(source.Origin{})
 	labels := source.NewMap(source.Origin{})
 	for _, f := range w.primary.labels().FieldsOrNone() {
-		if !ownLabels.MatchString(f.Key) && f.Value.Str() != w.name && f.Value.Str() != w.d.service {
+		if !ownLabels.MatchString(f.Key) && !w.hasLabel(f) && f.Value.Str() != w.name && f.Value.Str() != w.d.service {
 			labels.Set(f.Key, f.Value)
 		}
 	}
 	setIn(about, "labels", labels)
 	setIn(about, "annotations", foreign(w.primary.annotations(), ownAnnotations))
 	w.d.set("service", about)
+}
+
+// hasLabel says whether the workload or its pods have a label.
+func (w *work) hasLabel(f source.Field) bool {
+	return source.Equal(w.labels.Get(f.Key), f.Value) || source.Equal(w.object.labels().Get(f.Key), f.Value)
 }
 
 // portPatch carries over a field of a container's port.
@@ -429,8 +434,17 @@ func (c *cluster) httpRoute(o *object, parent *source.Value) string {
 	var port *source.Value
 	for _, rule := range rules {
 		backs := rule.Get("backendRefs").ItemsOrNone()
-		if len(backs) != 1 || rule.Has("filters") || rule.Has("sessionPersistence") || rule.Has("retry") {
-			return "a rule of it has filters, or not one service"
+		var kinds []string
+		for _, filter := range rule.Get("filters").ItemsOrNone() {
+			kinds = append(kinds, filter.Get("type").Str())
+		}
+		switch {
+		case len(kinds) > 0:
+			return "a rule of it has filters, which a route has not: " + strings.Join(kinds, ", ")
+		case len(backs) != 1:
+			return "a rule of it leads to several services, or to none"
+		case rule.Has("sessionPersistence") || rule.Has("retry"):
+			return "a rule of it says sessionPersistence or retry, which a route does not"
 		}
 		to := c.byService(backs[0].Get("name").Str())
 		if to == nil || w != nil && to != w || port != nil && !source.Equal(port, backs[0].Get("port")) || to.routeTo(backs[0].Get("port")) == nil {
@@ -552,7 +566,13 @@ func (w *work) extraServices() {
 func (w *work) manifest(o *object, change func(spec *source.Value)) {
 	v := source.NewMap(source.Origin{}, entry("apiVersion", o.v.Get("apiVersion")), entry("kind", o.v.Get("kind")))
 	metadata := mapOf(entry("name", text(o.name)))
-	setIn(metadata, "labels", foreign(o.labels(), ownLabels))
+	labels := foreign(o.labels(), ownLabels)
+	for _, f := range labels.Shallow().Fields {
+		if w.hasLabel(f) {
+			labels.Delete(f.Key)
+		}
+	}
+	setIn(metadata, "labels", labels)
 	setIn(metadata, "annotations", foreign(o.annotations(), ownAnnotations))
 	v.Set("metadata", metadata)
 	for _, f := range o.v.Fields {

@@ -116,27 +116,28 @@ func (w *workload) say(outcome Outcome, at source.Origin, what, format string, a
 	w.p.report.add(outcome, at, w.name, w.d.context, what, format, args...)
 }
 
-// unknown reports the keys of a map that are not known.
-func (w *workload) unknown(v *source.Value, where string, known ...string) {
-	for _, f := range v.FieldsOrNone() {
-		if !slices.Contains(known, f.Key) {
-			w.say(LeftOut, f.Origin, strings.TrimPrefix(where+"."+f.Key, "."), "Score %s has no such key, or kai no place for it", scoreVersion)
-		}
-	}
-}
+// scoreHandled are the keys of a workload that are carried over.
+var scoreHandled = shapeOf(
+	"apiVersion", "metadata.name", "metadata.annotations", "service.ports.*.port", "service.ports.*.targetPort", "service.ports.*.protocol",
+	"containers.*.image", "containers.*.command", "containers.*.args", "containers.*.variables", "containers.*.resources.requests", "containers.*.resources.limits",
+	"containers.*.livenessProbe", "containers.*.readinessProbe",
+	"containers.*.files.*.content", "containers.*.files.*.binaryContent", "containers.*.files.*.source", "containers.*.files.*.mode", "containers.*.files.*.noExpand",
+	"containers.*.files.[].content", "containers.*.files.[].source", "containers.*.files.[].mode", "containers.*.files.[].noExpand", "containers.*.files.[].target",
+	"containers.*.volumes.*.source", "containers.*.volumes.*.path", "containers.*.volumes.*.readOnly",
+	"containers.*.volumes.[].source", "containers.*.volumes.[].path", "containers.*.volumes.[].readOnly", "containers.*.volumes.[].target",
+	"resources.*.type", "resources.*.params",
+)
+
+// scoreParams are the parameters of resources that are carried over, by their
+// type; of what kai has nothing for at all, none is asked about.
+var scoreParams = map[string][]string{"service-port": {"workload", "port"}, "service": {"workload", "port"}, "route": {"host", "path", "port"}}
 
 func (w *workload) write(all []*workload) {
 	w.say(Carried, w.root.Origin, "workload "+w.name, "a service of the flavor webservice")
-	w.unknown(w.root, "", "apiVersion", "metadata", "service", "containers", "resources")
-	for _, f := range w.root.Get("metadata").FieldsOrNone() {
-		switch f.Key {
-		case "name":
-		case "annotations":
-			w.d.set("annotations", f.Value)
-		default:
-			w.say(LeftOut, f.Origin, "metadata."+f.Key, "kai has no place for it")
-		}
-	}
+	scoreHandled.unhandled(w.root, "", func(where string, v *source.Value) {
+		w.say(LeftOut, v.Origin, where, "Score %s has no such key, or kai no place for it", scoreVersion)
+	})
+	w.d.set("annotations", w.root.At("metadata", "annotations"))
 	for _, f := range w.root.Get("resources").FieldsOrNone() {
 		w.resource(f, all)
 	}
@@ -178,10 +179,13 @@ func (w *workload) resource(f source.Field, all []*workload) {
 	default:
 		if r.friend == "" {
 			w.say(LeftOut, f.Origin, "resources."+f.Key, "kai's library has no friend of the type %q; write one (docs/friends.md) and name it", r.kind)
+			return
 		}
 	}
-	if r.friend != "" {
-		w.unknown(f.Value, "resources."+f.Key, "type", "metadata", "id")
+	for _, param := range f.Value.Get("params").FieldsOrNone() {
+		if !slices.Contains(scoreParams[r.kind], param.Key) {
+			w.say(LeftOut, param.Origin, "resources."+f.Key+".params."+param.Key, "kai has no place for it; a friend's values may say it")
+		}
 	}
 }
 
@@ -210,10 +214,9 @@ func (w *workload) ports() {
 
 func (w *workload) container(f source.Field, out *source.Value) {
 	where := "containers." + f.Key
-	w.unknown(f.Value, where, "image", "command", "args", "variables", "files", "volumes", "resources", "livenessProbe", "readinessProbe")
 	if image := f.Value.Get("image").Str(); image == "." || image == "" {
 		w.say(Decide, f.Origin, where+".image", "the source leaves the image to the one who deploys: give it")
-		out.Set("image", mapOf(entry("repository", text(w.name))))
+		out.Set("image", imageOf(w.name))
 		w.d.notes["image"] = "The source leaves the image to the one who deploys. Give it."
 	} else {
 		v := imageOf(image)
@@ -387,7 +390,7 @@ func (w *workload) files(v *source.Value, where string, mounts *source.Value) {
 			dir := path.Dir(strings.TrimPrefix(strings.TrimPrefix(f.Origin.File, w.tree.Name), "/"))
 			name := path.Join(dir, f.Value.Get("source").Str())
 			raw, err := source.ReadFile(w.tree.FS, name, 1<<20)
-			if !fs.ValidPath(name) || err != nil {
+			if !fs.ValidPath(name) || path.IsAbs(f.Value.Get("source").Str()) || err != nil {
 				w.say(Decide, f.Origin, where+".files "+f.Key, "the file %s is not there, or outside of the folder that is imported", f.Value.Get("source").Str())
 				continue
 			}

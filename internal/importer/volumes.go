@@ -23,6 +23,9 @@ func (w *work) mounts(c *source.Value, name string) *source.Value {
 			w.c.p.report.add(LeftOut, m.Origin, w.d.service, w.d.context, "volumeMounts "+m.Get("name").Str(), "the pod has no such volume, or the mount has no path")
 			continue
 		}
+		if name == "" && w.isUsualTmp(m, volume) {
+			continue
+		}
 		v := mapOf(entry("name", text(unique(slug(m.Get("name").Str()), taken))), entry("path", text(at)))
 		if !w.mountSource(v, m, volume, name, seen) {
 			continue
@@ -35,6 +38,26 @@ func (w *work) mounts(c *source.Value, name string) *source.Value {
 		out.Items = append(out.Items, v)
 	}
 	return out
+}
+
+// isUsualTmp says whether a mount is what a flavor gives a container by itself,
+// whose root file system is read-only.
+func (w *work) isUsualTmp(m, volume *source.Value) bool {
+	empty := volume.Get("emptyDir")
+	if m.Get("name").Str() != "tmp" || m.Get("mountPath").Str() != "/tmp" || len(m.Fields) > 2 || empty == nil || len(empty.Fields) > 0 {
+		return false
+	}
+	if v := w.main.At("securityContext", "readOnlyRootFilesystem"); v != nil && !v.True() {
+		return false
+	}
+	for _, c := range append(w.pod.Get("containers").ItemsOrNone(), w.pod.Get("initContainers").ItemsOrNone()...) {
+		for _, other := range c.Get("volumeMounts").ItemsOrNone() {
+			if other != m && other.Get("name").Str() == "tmp" {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // volume finds a volume of the pod, or a claim template of that name.

@@ -10,7 +10,7 @@ import (
 )
 
 // AddCRD adds the versions of a CustomResourceDefinition, given as an object, that
-// the server serves. What its rules in CEL say is not checked.
+// the server serves, with their rules in CEL.
 func (s *Schemas) AddCRD(object map[string]any) error {
 	var crd struct {
 		Kind     string
@@ -51,6 +51,7 @@ func (s *Schemas) AddCRD(object map[string]any) error {
 			return fmt.Errorf("the CustomResourceDefinition %s, version %s: %w", crd.Metadata.Name, version.Name, err)
 		}
 		n.custom.preserve = n.custom.preserve || crd.Spec.PreserveUnknownFields
+		n.custom.ruled.root = true
 		s.custom[key(crd.Spec.Group+"/"+version.Name, crd.Spec.Names.Kind)] = n
 	}
 	return nil
@@ -66,7 +67,7 @@ type crdSchema struct {
 	Required             []string
 	Enum                 []any
 	Nullable             bool
-	Default              json.RawMessage
+	Default              jsonText
 	Pattern              string
 	Minimum, Maximum     *float64
 	ExclusiveMinimum     bool
@@ -79,11 +80,15 @@ type crdSchema struct {
 	UniqueItems          bool
 	AllOf, AnyOf, OneOf  []*crdSchema
 	Not                  *crdSchema
-	Preserve             bool     `json:"x-kubernetes-preserve-unknown-fields"`
-	IntOrString          bool     `json:"x-kubernetes-int-or-string"`
-	Embedded             bool     `json:"x-kubernetes-embedded-resource"`
-	ListType             string   `json:"x-kubernetes-list-type"`
-	ListMapKeys          []string `json:"x-kubernetes-list-map-keys"`
+	Preserve             bool      `json:"x-kubernetes-preserve-unknown-fields"`
+	IntOrString          bool      `json:"x-kubernetes-int-or-string"`
+	Embedded             bool      `json:"x-kubernetes-embedded-resource"`
+	ListType             string    `json:"x-kubernetes-list-type"`
+	ListMapKeys          []string  `json:"x-kubernetes-list-map-keys"`
+	MapType              string    `json:"x-kubernetes-map-type"`
+	Validations          []crdRule `json:"x-kubernetes-validations"`
+
+	values *crdSchema // of AdditionalProperties, where that is a schema
 }
 
 func (s *crdSchema) node() (*Node, error) {
@@ -97,6 +102,7 @@ func (s *crdSchema) node() (*Node, error) {
 		multipleOf: s.MultipleOf, minLength: s.MinLength, maxLength: s.MaxLength, minItems: s.MinItems, maxItems: s.MaxItems,
 		minProperties: s.MinProperties, maxProperties: s.MaxProperties, unique: s.UniqueItems, listType: s.ListType, listKeys: s.ListMapKeys,
 	}
+	n.custom.ruled.schema, n.custom.ruled.root, n.custom.ruled.below = s, s.Embedded, len(s.Validations) > 0
 	if s.Pattern != "" {
 		pattern, err := regexp.Compile(s.Pattern)
 		if err != nil {
@@ -130,9 +136,12 @@ func (s *crdSchema) node() (*Node, error) {
 	case "true":
 		n.custom.preserve = true
 	default:
-		var values crdSchema
-		errs = append(errs, json.Unmarshal(s.AdditionalProperties, &values))
-		n.Values = child(&values)
+		s.values = &crdSchema{}
+		errs = append(errs, json.Unmarshal(s.AdditionalProperties, s.values))
+		n.Values = child(s.values)
+	}
+	for _, part := range append(slices.Collect(maps.Values(n.Properties)), n.Items, n.Values) {
+		n.custom.ruled.below = n.custom.ruled.below || part != nil && part.custom.ruled.below
 	}
 	return n, errors.Join(errs...)
 }

@@ -28,6 +28,7 @@ func (c *checker) customObject(n *Node, o map[string]any) {
 		c.value(meta, (*at)(nil).child("metadata"), o["metadata"])
 	}
 	c.name(o, validation.IsDNS1123Subdomain)
+	c.rules(n, o)
 }
 
 // custom checks a value as the server does after it has dropped the nulls of

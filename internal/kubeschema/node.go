@@ -53,6 +53,7 @@ type custom struct {
 	listKeys                                 []string
 	allOf, anyOf, oneOf                      []*Node
 	not                                      *Node
+	ruled                                    ruled
 }
 
 // prepare says of a definition of Kubernetes' what its name alone tells, and what

@@ -149,7 +149,11 @@ func (r *reader) file(root *source.Value) *File {
 		return nil
 	}
 	if v := root.Get("apiVersion"); v.Str() != apiVersion {
-		r.fail(v.OriginOrNone(), "apiVersion", "%q is not a format that this kai reads", v.Str())
+		at := root.Origin
+		if v != nil {
+			at = v.Origin
+		}
+		r.fail(at, "apiVersion", "%q is not a format that this kai reads", v.Str())
 		return nil
 	}
 	r.known(root, "", "apiVersion", "pins")

@@ -26,6 +26,19 @@ func (c Change) Diff(n int) []Line {
 	return hunks(lines, n)
 }
 
+// DiffText gives unified lines of two texts, which are YAML where the headings are to
+// name places, with n lines of context.
+func DiffText(before, after string, n int) []Line {
+	return hunks(edit(textLines(before), textLines(after)), n)
+}
+
+func textLines(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+}
+
 func yamlLines(fields map[string]any) []string {
 	if fields == nil {
 		return nil

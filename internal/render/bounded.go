@@ -43,6 +43,9 @@ func (e *executor) bounded(functions template.FuncMap) template.FuncMap {
 	out[leaveFunction] = func() string { return e.run.leave() }
 	out[turnFunction] = func(at string) (string, error) { return e.run.turn(at) }
 	out[printFunction] = e.print
+	if c := e.parser.coverage; c != nil {
+		out[coverFunction] = c.note
+	}
 
 	skip := map[string]bool{"include": true, "tpl": true, "required": true, "fail": true, "lookup": true}
 	looksInto := map[string]bool{}

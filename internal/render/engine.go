@@ -29,9 +29,16 @@ const (
 
 // scoped is a template with the values that its chart may see.
 type scoped struct {
-	text     string
+	text     []byte
 	values   map[string]any
 	basePath string
+}
+
+// chartOf is what a template sees as .Chart. It has no name, for a template may
+// print its type.
+type chartOf = struct {
+	chart.Metadata
+	IsRoot bool
 }
 
 // collect gives the templates of a chart and of its subcharts by their full
@@ -44,12 +51,8 @@ func collect(c *chart.Chart, values chartutil.Values) map[string]scoped {
 
 func collectInto(templates map[string]scoped, c *chart.Chart, values chartutil.Values) map[string]any {
 	subcharts := map[string]any{}
-	metadata := struct {
-		chart.Metadata
-		IsRoot bool
-	}{*c.Metadata, c.IsRoot()}
 	scope := map[string]any{
-		"Chart":        metadata,
+		"Chart":        chartOf{*c.Metadata, c.IsRoot()},
 		"Files":        newFiles(c.Files),
 		"Release":      values["Release"],
 		"Capabilities": values["Capabilities"],
@@ -71,7 +74,7 @@ func collectInto(templates map[string]scoped, c *chart.Chart, values chartutil.V
 			continue
 		}
 		templates[path.Join(folder, t.Name)] = scoped{
-			text: string(t.Data), values: scope, basePath: path.Join(folder, "templates"),
+			text: t.Data, values: scope, basePath: path.Join(folder, "templates"),
 		}
 	}
 	return scope
@@ -126,12 +129,12 @@ func (c *Chart) program(templates map[string]scoped) (*program, error) {
 
 // ownProgram parses templates for this chart alone.
 func (c *Chart) ownProgram(templates map[string]scoped) (*program, error) {
-	return newProgram(c.Name(), c.library, c.library.parser.parse, parseOrder(templates), templates)
+	return newProgram(c.Name(), c.library, c.library.parser.parseFile, parseOrder(templates), templates)
 }
 
 // newProgram parses templates. The library's parse shares what it can; the
 // parser's own gives trees that know the names of their files.
-func newProgram(root string, l *Library, parse func(name, text string) (trees, error), names []string, templates map[string]scoped) (*program, error) {
+func newProgram(root string, l *Library, parse func(name string, text []byte) (trees, error), names []string, templates map[string]scoped) (*program, error) {
 	p := &program{root: root, names: names, functions: l.functions}
 	p.template = template.New(engineName).Option("missingkey=zero").Funcs(p.functions)
 	for _, name := range names {
@@ -151,18 +154,18 @@ func newProgram(root string, l *Library, parse func(name, text string) (trees, e
 }
 
 // execute runs every template that is no partial.
-func (p *program) execute(ctx context.Context, templates map[string]scoped, limits Limits, lint bool, only string) (map[string]string, error) {
+func (p *program) execute(ctx context.Context, templates map[string]scoped, opts Options, lint bool) (map[string]string, error) {
 	e := p.idle.Get().(*executor)
-	e.run = newRun(ctx, limits, lint)
+	e.run = newRun(ctx, opts.Limits.orDefault(), lint)
 	files := make(map[string]string, len(p.names))
 	for _, name := range p.names {
-		if strings.HasPrefix(path.Base(name), "_") || only != "" && Unnamed(name) != Unnamed(only) {
+		if !opts.wants(name) {
 			continue
 		}
 		t := templates[name]
 		t.values["Template"] = chartutil.Values{"Name": name, "BasePath": t.basePath}
 		out := &sink{run: e.run, printed: true}
-		if err := e.template.ExecuteTemplate(out, name, t.values); err != nil {
+		if err := e.template.ExecuteTemplate(out, name, chartutil.Values(t.values)); err != nil {
 			return nil, executionError(p.root, name, err, e.run.at)
 		}
 		files[name] = strings.ReplaceAll(out.String(), noValue, "")

@@ -78,6 +78,9 @@ func unmarshalYAML(data []byte, into any) error { return yaml.Unmarshal(data, in
 // toYAML gives a value's YAML, and nothing for a value that has none, as do the
 // other functions of this kind.
 func toYAML(v any) string {
+	if text, ok := emitYAML(v); ok {
+		return text
+	}
 	data, err := yaml.Marshal(v)
 	if err != nil {
 		return ""
@@ -97,6 +100,9 @@ func toYAMLPretty(v any) string {
 
 // fromYAML gives a map; what is wrong with the text stands in it as Error.
 func fromYAML(text string) map[string]any {
+	if m, ok := readMap(text); ok {
+		return m
+	}
 	m := map[string]any{}
 	if err := yaml.Unmarshal([]byte(text), &m); err != nil {
 		m["Error"] = err.Error()
@@ -129,6 +135,9 @@ func fromTOML(text string) map[string]any {
 }
 
 func toJSON(v any) string {
+	if data, ok := emitJSON(nil, v, 0); ok {
+		return string(data)
+	}
 	data, err := json.Marshal(v)
 	if err != nil {
 		return ""
@@ -137,6 +146,9 @@ func toJSON(v any) string {
 }
 
 func fromJSON(text string) map[string]any {
+	if m, ok := readJSON(text); ok {
+		return m
+	}
 	m := map[string]any{}
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
 		m["Error"] = err.Error()

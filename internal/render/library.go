@@ -1,6 +1,7 @@
 package render
 
 import (
+	"strings"
 	"sync"
 	"text/template"
 	"text/template/parse"
@@ -18,6 +19,8 @@ type Library struct {
 	functions template.FuncMap
 	parser    *parser
 	schemas   schemas
+	versions  sync.Map  // whether a version is what another asks for
+	idle      sync.Pool // of *quick
 
 	mu    sync.Mutex
 	files map[string]*sharedFile // by text
@@ -25,9 +28,13 @@ type Library struct {
 
 // sharedFile is a file of templates, which is parsed by the first who asks.
 type sharedFile struct {
+	text  string
 	once  sync.Once
 	trees trees
 	err   error
+	// quick are the same templates for the quick executor; nil where it does
+	// not know all that is in them.
+	quick map[string]*routine
 }
 
 // NewLibrary gives a library that keeps nothing yet.
@@ -36,22 +43,47 @@ func NewLibrary() *Library {
 	return &Library{functions: f, parser: newParser(f), files: map[string]*sharedFile{}}
 }
 
-// anyFile is the name of a file in what the library keeps. No text calls a
-// template so.
+// anyFile is the name of a file in what the library keeps. A text that might call
+// a template so is parsed for each chart.
 const anyFile = "\x00file"
 
-// parse gives the templates of a file by name.
-func (l *Library) parse(name, text string) (trees, error) {
-	l.mu.Lock()
-	f := l.files[text]
-	if f == nil {
-		f = &sharedFile{}
-		l.files[text] = f
+// mayHoldNUL says whether a name in a text may have the character of anyFile.
+func mayHoldNUL(text string) bool {
+	for _, written := range []string{"\x00", `\x00`, `\000`, `\u0000`, `\U0000`} {
+		if strings.Contains(text, written) {
+			return true
+		}
 	}
-	l.mu.Unlock()
-	f.once.Do(func() { f.trees, f.err = l.parser.parse(anyFile, text) })
-	if f.err != nil || f.trees[name] != nil {
-		return l.parser.parse(name, text)
+	return false
+}
+
+// file gives a file by its text.
+func (l *Library) file(data []byte) *sharedFile {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.files[string(data)]
+	if f == nil {
+		f = &sharedFile{text: string(data)}
+		l.files[f.text] = f
+	}
+	return f
+}
+
+// read parses the file if nobody has.
+func (f *sharedFile) read(l *Library) {
+	f.once.Do(func() {
+		if f.trees, f.err = l.parser.parse(anyFile, f.text); f.err == nil && !mayHoldNUL(f.text) {
+			f.quick = routines(f.trees)
+		}
+	})
+}
+
+// parse gives the templates of a file by name.
+func (l *Library) parse(name string, data []byte) (trees, error) {
+	f := l.file(data)
+	f.read(l)
+	if f.err != nil || f.trees[name] != nil || mayHoldNUL(f.text) {
+		return l.parser.parse(name, f.text)
 	}
 	own := make(trees, len(f.trees))
 	for key, tree := range f.trees {

@@ -193,7 +193,7 @@ func (l *linter) valuesFile() {
 	}
 	if len(l.chart.chart.Schema) > 0 {
 		merged := chartutil.CoalesceTables(copyMaps(l.opts.Values), values)
-		l.say(source.Error, "values.yaml", l.chart.schemas.check(l.chart.chart.Schema, merged))
+		l.say(source.Error, "values.yaml", l.chart.schemas.check(pieces{l.chart.chart.Schema}, merged))
 	}
 }
 

@@ -4,14 +4,16 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/ignore"
 
 	"github.com/helm-kai/helm-kai/generator"
@@ -24,6 +26,7 @@ type Chart struct {
 	files   []generator.File // those that .helmignore leaves
 	library *Library
 	schemas *schemas
+	slow    atomic.Bool // the quick executor does not know its templates
 
 	mu       sync.Mutex
 	programs map[string]*program // by the names of the templates
@@ -39,13 +42,11 @@ func (l *Library) Load(c generator.Chart) (*Chart, error) {
 	if err != nil {
 		return nil, &Error{Code: CodeChart, chart: c.Name, At: position(".helmignore"), Message: err.Error()}
 	}
-	buffered := make([]*loader.BufferedFile, len(files))
-	for i, f := range files {
-		buffered[i] = &loader.BufferedFile{Name: f.Path, Data: f.Data}
-	}
-	loaded, err := loader.LoadFiles(buffered)
-	if err != nil {
-		return nil, &Error{Code: CodeChart, chart: c.Name, At: position("Chart.yaml"), Message: err.Error()}
+	loaded, ok := readChart(files)
+	if !ok {
+		if loaded, err = loadChart(files); err != nil {
+			return nil, &Error{Code: CodeChart, chart: c.Name, At: position("Chart.yaml"), Message: err.Error()}
+		}
 	}
 	sortDependencies(loaded)
 	return &Chart{chart: loaded, files: files, library: l, schemas: &l.schemas, programs: map[string]*program{}}, nil
@@ -151,9 +152,13 @@ func sortDependencies(c *chart.Chart) {
 // change, as it does when it chooses dependencies, without touching c.
 func copyChart(c *chart.Chart) *chart.Chart {
 	md := *c.Metadata
+	// sortAlpha sorts in place what is a list of texts already.
+	md.Sources, md.Keywords = slices.Clone(md.Sources), slices.Clone(md.Keywords)
+	md.Annotations = maps.Clone(md.Annotations)
 	md.Dependencies = nil
 	for _, d := range c.Metadata.Dependencies {
 		dependency := *d
+		dependency.Tags = slices.Clone(d.Tags)
 		md.Dependencies = append(md.Dependencies, &dependency)
 	}
 	out := &chart.Chart{

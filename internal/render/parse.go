@@ -24,6 +24,8 @@ type trees map[string]*parse.Tree
 type parser struct {
 	names  map[string]any
 	scalar map[string]bool // functions whose result is always cheap to print
+	// coverage is told what of the templates runs; nil wants nothing.
+	coverage *Coverage
 }
 
 // builtins are the functions that text/template has of itself.
@@ -58,9 +60,17 @@ func (p *parser) parse(name, text string) (trees, error) {
 		// of its name.
 		if !parse.IsEmptyTree(tree.Root) {
 			p.count(tree, text)
+			if p.coverage != nil && name != engineName {
+				p.coverage.cover(tree, text)
+			}
 		}
 	}
 	return trees, nil
+}
+
+// parseFile gives the templates of a file by name.
+func (p *parser) parseFile(name string, text []byte) (trees, error) {
+	return p.parse(name, string(text))
 }
 
 // count writes the counting functions into a template.

@@ -21,13 +21,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"strings"
 
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
-	"helm.sh/helm/v3/pkg/release"
-	"helm.sh/helm/v3/pkg/releaseutil"
 )
 
 // What a rendering takes where the options are silent. DefaultKubeVersion is
@@ -176,6 +173,11 @@ func (c *Chart) Render(ctx context.Context, opts Options) (*Result, error) {
 // render gives every template's output by its full name, and the chart as its
 // dependencies' conditions left it.
 func (c *Chart) render(ctx context.Context, opts Options, lint bool) (files map[string]string, own *chart.Chart, err error) {
+	if !lint {
+		if files, own, ok := c.quickly(ctx, opts); ok {
+			return files, own, nil
+		}
+	}
 	files, own, err = c.renderWith(ctx, opts, lint, c.program)
 	var failed *Error
 	if errors.As(err, &failed) && failed.ofTemplates() {
@@ -193,6 +195,21 @@ func (c *Chart) renderWith(ctx context.Context, opts Options, lint bool, parsed 
 			err = &Error{Code: CodeInternal, Message: fmt.Sprintf("rendering %s failed: %v", c.chart.Name(), r)}
 		}
 	}()
+	own, templates, err := c.prepare(ctx, opts, lint)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := parsed(templates)
+	if err != nil {
+		return nil, nil, err
+	}
+	files, err = p.execute(ctx, templates, opts, lint)
+	return files, own, err
+}
+
+// prepare gives the chart as its dependencies' conditions leave it, and its
+// templates with what they see.
+func (c *Chart) prepare(ctx context.Context, opts Options, lint bool) (own *chart.Chart, templates map[string]scoped, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
@@ -208,13 +225,7 @@ func (c *Chart) renderWith(ctx context.Context, opts Options, lint bool, parsed 
 	if err != nil {
 		return nil, nil, err
 	}
-	templates := collect(own, values)
-	p, err := parsed(templates)
-	if err != nil {
-		return nil, nil, err
-	}
-	files, err = p.execute(ctx, templates, opts.Limits.orDefault(), lint, opts.Only)
-	return files, own, err
+	return own, collect(own, values), nil
 }
 
 // release gives the options in Helm's words.
@@ -283,76 +294,27 @@ func (c *Chart) installable(capabilities *chartutil.Capabilities, lint bool) err
 // values lets the values choose the dependencies of own, and gives what its
 // templates see.
 func (c *Chart) values(own *chart.Chart, user map[string]any, release chartutil.ReleaseOptions, capabilities *chartutil.Capabilities) (chartutil.Values, error) {
-	if err := chartutil.ProcessDependenciesWithMerge(own, user); err != nil {
-		return nil, c.errorf(CodeValues, "values.yaml", "%v", err)
+	merged, ok := c.library.merged(own, user)
+	if !ok {
+		if err := chartutil.ProcessDependenciesWithMerge(own, user); err != nil {
+			return nil, c.errorf(CodeValues, "values.yaml", "%v", err)
+		}
+		var err error
+		if merged, err = chartutil.CoalesceValues(own, user); err != nil {
+			return nil, c.errorf(CodeValues, "values.yaml", "%v", err)
+		}
 	}
-	values, err := chartutil.ToRenderValuesWithSchemaValidation(own, user, release, capabilities, true)
-	if err != nil {
-		return nil, c.errorf(CodeValues, "values.yaml", "%v", err)
+	values := chartutil.Values{
+		"Chart":        own.Metadata,
+		"Capabilities": capabilities,
+		"Release": map[string]any{
+			"Name": release.Name, "Namespace": release.Namespace, "IsUpgrade": release.IsUpgrade, "IsInstall": release.IsInstall,
+			"Revision": release.Revision, "Service": "Helm",
+		},
+		"Values": chartutil.Values(merged),
 	}
-	merged, _ := values["Values"].(chartutil.Values)
 	if text := c.schemas.validate(own, merged); text != "" {
 		return nil, c.errorf(CodeSchema, "values.schema.json", "values don't meet the specifications of the schema(s) in the following chart(s):\n%s", text)
 	}
 	return values, nil
-}
-
-// arrange makes manifests of the templates' output, in Helm's order.
-func arrange(own *chart.Chart, files map[string]string, opts Options) (*Result, error) {
-	result := &Result{}
-	for name, text := range files {
-		if strings.HasSuffix(name, notesFile) {
-			if name == path.Join(own.Name(), "templates", notesFile) {
-				result.Notes = text
-			}
-			delete(files, name)
-		}
-	}
-	hooks, objects, err := releaseutil.SortManifests(files, nil, releaseutil.InstallOrder)
-	if err != nil {
-		return nil, manifestError(own, err)
-	}
-	if opts.IncludeCRDs {
-		for _, crd := range own.CRDObjects() {
-			result.Manifests = append(result.Manifests, crdManifest(crd))
-		}
-	}
-	for _, o := range objects {
-		m := Manifest{Source: o.Name, Content: o.Content, APIVersion: o.Head.Version, Kind: o.Head.Kind}
-		if o.Head.Metadata != nil {
-			m.Name = o.Head.Metadata.Name
-		}
-		result.Manifests = append(result.Manifests, m)
-	}
-	if !opts.NoHooks {
-		for _, h := range hooks {
-			result.Manifests = append(result.Manifests, hookManifest(h))
-		}
-	}
-	return result, nil
-}
-
-func crdManifest(crd chart.CRD) Manifest {
-	m := Manifest{Source: crd.Filename, Content: string(crd.File.Data), CRD: true}
-	var head releaseutil.SimpleHead
-	// A file with several documents, or with none, has no one name.
-	if err := unmarshalYAML([]byte(m.Content), &head); err == nil {
-		m.APIVersion, m.Kind = head.Version, head.Kind
-		if head.Metadata != nil {
-			m.Name = head.Metadata.Name
-		}
-	}
-	return m
-}
-
-func hookManifest(h *release.Hook) Manifest {
-	m := Manifest{Source: h.Path, Content: h.Manifest, Kind: h.Kind, Name: h.Name, Hook: true, Weight: h.Weight}
-	var head releaseutil.SimpleHead
-	if err := unmarshalYAML([]byte(h.Manifest), &head); err == nil {
-		m.APIVersion = head.Version
-	}
-	for _, e := range h.Events {
-		m.Events = append(m.Events, e.String())
-	}
-	return m
 }

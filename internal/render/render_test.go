@@ -158,6 +158,8 @@ func comparisons(t testing.TB) map[string]comparison {
 		"nulls":            {chart: nulls, opts: render.Options{Values: map[string]any{"e": nil, "b": map[string]any{"d": nil, "f": nil}}}, helm3: true},
 		"carriage returns": {chart: oneTemplate("kind: A\r\nname: {{ .Release.Name }}\r\n---\r\n# comment\r\n---\r\nkind: B\r\n")},
 		"separators":       {chart: oneTemplate("{{- $x := 1 -}}\nkind: {{ $x }}\n---\n---\n\n---\n{}\n---\n"), helm3: true},
+		"root":             {chart: oneTemplate(`kind: {{ typeOf . }}{{ .PathValue "Release.Name" }}{{ define "a" }}{{ typeOf $ }}{{ end }}{{ include "a" . }}`), helm3: true},
+		"odd name":         {chart: oneTemplate(`{{ define "\x00file" }}kind: A{{ end }}`)},
 		"Helm's version":   {chart: oneTemplate("kind: {{ .Capabilities.HelmVersion.Version }}"), helm3: true},
 	}
 }

@@ -3,6 +3,7 @@ package render
 import (
 	"bytes"
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"strings"
 	"sync"
@@ -16,10 +17,11 @@ import (
 // fetching it.
 type schemas struct {
 	mu       sync.Mutex
-	compiled map[string]*compiledSchema // by the schema's text
+	compiled map[uint64][]*compiledSchema // by a hash of the schema's text
 }
 
 type compiledSchema struct {
+	text   []byte
 	once   sync.Once
 	schema *jsonschema.Schema
 	err    error
@@ -32,7 +34,7 @@ const schemaURL = "file:///values.schema.json"
 func (s *schemas) validate(c *chart.Chart, values map[string]any) string {
 	var out strings.Builder
 	if c.Schema != nil && s.check(general(c, values)) != nil {
-		if err := s.check(c.Schema, values); err != nil {
+		if err := s.check(pieces{c.Schema}, values); err != nil {
 			fmt.Fprintf(&out, "%s:\n%s", c.Name(), err)
 		}
 	}
@@ -52,27 +54,120 @@ func (s *schemas) validate(c *chart.Chart, values map[string]any) string {
 }
 
 // general takes the names of a chart's subcharts out of its schema and its
-// values, so that charts which differ in them alone share one compiled schema. A
-// name without a hyphen stays: it might be a word of the schema.
-func general(c *chart.Chart, values map[string]any) ([]byte, map[string]any) {
-	text, values := c.Schema, maps.Clone(values)
-	for i, sub := range c.Dependencies() {
-		name := sub.Name()
-		if !strings.Contains(name, "-") {
-			continue
-		}
-		neutral := fmt.Sprintf("subchart %d", i)
-		text = bytes.ReplaceAll(text, []byte(`"`+name+`"`), []byte(`"`+neutral+`"`))
-		if v, ok := values[name]; ok {
-			delete(values, name)
-			values[neutral] = v
+// values, so that charts which differ in them alone share one compiled schema. It
+// does so where the values are right by the one exactly if they are by the other:
+// where a name is one key of the schema, and a key of the values at their top
+// alone. A name without a hyphen stays: it might be a word of the schema.
+func general(c *chart.Chart, values map[string]any) (pieces, map[string]any) {
+	whole := pieces{c.Schema}
+	for _, word := range namesMatter {
+		if bytes.Contains(c.Schema, word) {
+			return whole, values
 		}
 	}
-	return text, values
+	text, own := whole, values
+	taken := map[string]bool{}
+	for i, sub := range c.Dependencies() {
+		name := sub.Name()
+		part := []byte(`"` + name + `"`)
+		_, after, _ := bytes.Cut(c.Schema, part)
+		if !strings.Contains(name, "-") || taken[name] || !bytes.HasPrefix(after, []byte(":")) || bytes.Contains(after, part) {
+			continue
+		}
+		if len(taken) == 0 {
+			own = maps.Clone(values)
+		}
+		neutral := fmt.Sprintf("subchart %d", i)
+		text = text.replaced(part, []byte(`"`+neutral+`"`))
+		taken[name], taken[neutral] = true, true
+		if v, ok := values[name]; ok {
+			delete(own, name)
+			own[neutral] = v
+		}
+		if _, ok := values[neutral]; ok {
+			return whole, values
+		}
+	}
+	for _, v := range values {
+		if len(taken) > 0 && hasKey(v, taken, 0) {
+			return whole, values
+		}
+	}
+	return text, own
+}
+
+// namesMatter are what a schema has in it that looks into names, or may hold one
+// in other words.
+var namesMatter = [][]byte{[]byte(`"patternProperties"`), []byte(`"propertyNames"`), []byte(`"subchart `), []byte(`\u`)}
+
+// hasKey says whether a value has one of some keys in it, or nests too deep to tell.
+func hasKey(v any, keys map[string]bool, depth int) bool {
+	if depth > maxNesting {
+		return true
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for key, item := range v {
+			if keys[key] || hasKey(item, keys, depth+1) {
+				return true
+			}
+		}
+	case []any:
+		for _, item := range v {
+			if hasKey(item, keys, depth+1) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// pieces are a text that has not been put together.
+type pieces [][]byte
+
+// replaced gives the text with something else in place of a part of it, wherever
+// that stands within a piece.
+func (p pieces) replaced(part, by []byte) pieces {
+	var out pieces
+	for _, piece := range p {
+		for {
+			i := bytes.Index(piece, part)
+			if i < 0 {
+				break
+			}
+			out = append(out, piece[:i], by)
+			piece = piece[i+len(part):]
+		}
+		out = append(out, piece)
+	}
+	return out
+}
+
+// hash gives the same for the same text, whatever its pieces.
+func (p pieces) hash() uint64 {
+	var h maphash.Hash
+	h.SetSeed(hashSeed)
+	for _, piece := range p {
+		h.Write(piece)
+	}
+	return h.Sum64()
+}
+
+var hashSeed = maphash.MakeSeed()
+
+// are says whether the pieces make a text.
+func (p pieces) are(text []byte) bool {
+	for _, piece := range p {
+		if !bytes.HasPrefix(text, piece) {
+			return false
+		}
+		text = text[len(piece):]
+	}
+	return len(text) == 0
 }
 
 // check holds values against one schema.
-func (s *schemas) check(text []byte, values map[string]any) error {
+func (s *schemas) check(text pieces, values map[string]any) error {
 	compiled := s.get(text)
 	if compiled.err != nil {
 		return compiled.err
@@ -88,18 +183,24 @@ func (s *schemas) check(text []byte, values map[string]any) error {
 	return nil
 }
 
-func (s *schemas) get(text []byte) *compiledSchema {
+func (s *schemas) get(text pieces) *compiledSchema {
+	hash := text.hash()
 	s.mu.Lock()
-	c := s.compiled[string(text)]
-	if c == nil {
-		c = &compiledSchema{}
-		if s.compiled == nil {
-			s.compiled = map[string]*compiledSchema{}
+	var c *compiledSchema
+	for _, known := range s.compiled[hash] {
+		if text.are(known.text) {
+			c = known
 		}
-		s.compiled[string(text)] = c
+	}
+	if c == nil {
+		c = &compiledSchema{text: bytes.Join(text, nil)}
+		if s.compiled == nil {
+			s.compiled = map[uint64][]*compiledSchema{}
+		}
+		s.compiled[hash] = append(s.compiled[hash], c)
 	}
 	s.mu.Unlock()
-	c.once.Do(func() { c.schema, c.err = compileSchema(text) })
+	c.once.Do(func() { c.schema, c.err = compileSchema(c.text) })
 	return c
 }
 

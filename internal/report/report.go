@@ -1,6 +1,6 @@
 // Package report prints what kai found out and what it is doing: plans in the
-// formats of `kai diff`, the progress of a run, and lists as kubectl shows
-// them.
+// formats of `kai diff`, findings in those of `kai validate`, the progress of a
+// run, and lists as kubectl shows them.
 //
 // It decides nothing and hides nothing: a plan comes with its secrets masked.
 // The same plan and options always give the same bytes.

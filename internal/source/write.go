@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
 // AppendYAML appends v as block-style YAML, indented by two spaces a level and
 // with a final newline. comment gives the comment to stand above the value at
-// a path of keys, or "". The same value always gives the same bytes.
+// a path of keys, or ""; Item stands in the path for an item of a list, where a
+// comment is written but once. The same value always gives the same bytes.
 func AppendYAML(b []byte, v *Value, comment func(path []string) string) []byte {
 	w := writer{b: b, comment: comment}
 	if v.IsNull() || v.IsScalar() || len(v.Fields)+len(v.Items) == 0 {
@@ -21,9 +23,13 @@ func AppendYAML(b []byte, v *Value, comment func(path []string) string) []byte {
 	return w.b
 }
 
+// Item stands in a path of keys for any item of a list.
+const Item = "[]"
+
 type writer struct {
 	b       []byte
 	comment func(path []string) string
+	said    map[string]bool // paths in lists whose comments stand
 }
 
 func (w *writer) indent(depth int) {
@@ -32,42 +38,63 @@ func (w *writer) indent(depth int) {
 	}
 }
 
+// explain writes the comment on the value at a path.
+func (w *writer) explain(depth int, path []string) {
+	if w.comment == nil {
+		return
+	}
+	text := w.comment(path)
+	if text == "" {
+		return
+	}
+	if slices.Contains(path, Item) {
+		key := strings.Join(path, "\x00")
+		if w.said[key] {
+			return
+		}
+		if w.said == nil {
+			w.said = map[string]bool{}
+		}
+		w.said[key] = true
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		w.indent(depth)
+		w.b = append(w.b, strings.TrimRight("# "+line, " ")+"\n"...)
+	}
+}
+
 // block writes the entries of a map or list that is not empty.
 func (w *writer) block(v *Value, depth int, path []string) {
 	if v.Kind == List {
+		here := below(path, Item)
 		for _, item := range v.Items {
+			if item != nil && item.Kind == Map && len(item.Fields) > 0 {
+				w.explain(depth, below(here, item.Fields[0].Key))
+			}
 			w.indent(depth)
 			w.b = append(w.b, "- "...)
-			w.item(item, depth+1)
+			w.item(item, depth+1, here)
 		}
 		return
 	}
 	for _, f := range v.Fields {
-		here := append(path[:len(path):len(path)], f.Key)
-		if w.comment != nil {
-			if text := w.comment(here); text != "" {
-				for line := range strings.SplitSeq(text, "\n") {
-					w.indent(depth)
-					w.b = append(w.b, strings.TrimRight("# "+line, " ")+"\n"...)
-				}
-			}
-		}
+		here := below(path, f.Key)
+		w.explain(depth, here)
 		w.indent(depth)
 		w.field(f, depth, here)
 	}
 }
+
+func below(path []string, key string) []string { return append(path[:len(path):len(path)], key) }
 
 func (w *writer) field(f Field, depth int, path []string) {
 	w.b = append(w.b, scalarText(f.Key)...)
 	w.b = append(w.b, ':')
 	v := f.Value
 	switch {
-	case v != nil && v.Kind == Map && len(v.Fields) > 0:
+	case v != nil && v.Kind == Map && len(v.Fields) > 0, v != nil && v.Kind == List && len(v.Items) > 0:
 		w.b = append(w.b, '\n')
 		w.block(v, depth+1, path)
-	case v != nil && v.Kind == List && len(v.Items) > 0:
-		w.b = append(w.b, '\n')
-		w.block(v, depth+1, nil)
 	default:
 		w.b = append(w.b, ' ')
 		w.inline(v, depth+1)
@@ -76,14 +103,16 @@ func (w *writer) field(f Field, depth int, path []string) {
 
 // item writes a list's item behind its dash: a map's first key stands on the
 // dash's line.
-func (w *writer) item(v *Value, depth int) {
+func (w *writer) item(v *Value, depth int, path []string) {
 	switch {
 	case v != nil && v.Kind == Map && len(v.Fields) > 0:
 		for i, f := range v.Fields {
+			here := below(path, f.Key)
 			if i > 0 {
+				w.explain(depth, here)
 				w.indent(depth)
 			}
-			w.field(f, depth, nil)
+			w.field(f, depth, here)
 		}
 	case v != nil && v.Kind == List && len(v.Items) > 0:
 		for i, item := range v.Items {
@@ -91,7 +120,7 @@ func (w *writer) item(v *Value, depth int) {
 				w.indent(depth)
 			}
 			w.b = append(w.b, "- "...)
-			w.item(item, depth+1)
+			w.item(item, depth+1, below(path, Item))
 		}
 	default:
 		w.inline(v, depth)
@@ -158,10 +187,22 @@ func (w *writer) literal(text string, depth int) {
 // yaml11 are the words that a YAML 1.1 reader takes for a bool or for null.
 var yaml11 = map[string]bool{"y": true, "n": true, "yes": true, "no": true, "on": true, "off": true, "true": true, "false": true, "null": true}
 
+// isPlain says whether a text begins and goes on with characters that need no quotes.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		c := text[i]
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		if !letter && strings.IndexByte("_./$%(", c) < 0 && (i == 0 || (c < '0' || c > '9') && strings.IndexByte("-){}@+=,:;", c) < 0) {
+			return false
+		}
+	}
+	return text != ""
+}
+
 // scalarText gives text as a scalar on one line: plain where every reader takes
 // it for the same text, and else in double quotes.
 func scalarText(text string) string {
-	if plainStart.MatchString(text) && !strings.HasSuffix(text, ":") && !yaml11[strings.ToLower(text)] &&
+	if isPlain(text) && !strings.HasSuffix(text, ":") && !yaml11[strings.ToLower(text)] &&
 		PlainKind(text) == String && !strings.HasPrefix(text, ".") && !strings.HasPrefix(text, "%") {
 		return text
 	}

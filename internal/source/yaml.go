@@ -22,8 +22,18 @@ const (
 	MaxNodes = 500_000 // values of a file after its aliases are expanded
 )
 
+// BoundedFS is a file system that reads files of bounded size by itself, as
+// ReadFile does.
+type BoundedFS interface {
+	fs.FS
+	ReadFileMax(name string, max int64) ([]byte, error)
+}
+
 // ReadFile reads a file of at most max bytes from a file system.
 func ReadFile(fsys fs.FS, name string, max int64) ([]byte, error) {
+	if bounded, ok := fsys.(BoundedFS); ok {
+		return bounded.ReadFileMax(name, max)
+	}
 	// Before it is opened: a named pipe would wait for a writer.
 	info, err := fs.Stat(fsys, name)
 	if err != nil {
@@ -326,13 +336,12 @@ func (r *reader) mapping(n *yaml.Node, v *Value, depth int) {
 }
 
 var (
-	intText    = regexp.MustCompile(`^[-+]?[0-9]+$`)
-	octalText  = regexp.MustCompile(`^[-+]?0o?[0-7]+$`)
-	hexText    = regexp.MustCompile(`^0x[0-9a-fA-F]+$`)
-	floatText  = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
-	nullText   = map[string]bool{"": true, "~": true, "null": true, "Null": true, "NULL": true}
-	boolText   = map[string]bool{"true": true, "True": true, "TRUE": true, "false": true, "False": true, "FALSE": true}
-	plainStart = regexp.MustCompile(`^[A-Za-z_./$%(][-A-Za-z0-9_./$%(){}@+=,:;]*$`)
+	intText   = regexp.MustCompile(`^[-+]?[0-9]+$`)
+	octalText = regexp.MustCompile(`^[-+]?0o?[0-7]+$`)
+	hexText   = regexp.MustCompile(`^0x[0-9a-fA-F]+$`)
+	floatText = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
+	nullText  = map[string]bool{"": true, "~": true, "null": true, "Null": true, "NULL": true}
+	boolText  = map[string]bool{"true": true, "True": true, "TRUE": true, "false": true, "False": true, "FALSE": true}
 )
 
 func (r *reader) scalar(n *yaml.Node, v *Value) {
@@ -358,6 +367,8 @@ func PlainKind(text string) Kind {
 		return Null
 	case boolText[text]:
 		return Bool
+	case !strings.ContainsRune("+-.0123456789", rune(text[0])):
+		return String // as most are, which the expressions would be slower to say
 	case octalText.MatchString(text), hexText.MatchString(text):
 		return Number
 	case intText.MatchString(text), floatText.MatchString(text):

@@ -21,6 +21,7 @@ reason, in that file or at the object:
 rules: {latest-tag: error, pod-networkpolicy: off}
 ignore:
   - {rule: no-anti-affinity, object: Deployment/web, reason: one replica is enough}
+  - {rule: secret-in-clear, file: services/*/config/example.env, reason: an example for people}
 ` + "```" + `
 
 ` + "```yaml" + `
@@ -31,10 +32,13 @@ metadata:
       latest-tag: it is built on every commit
 ` + "```" + `
 
+What keeps a chart from being made stays an error, whatever the settings say: the rules of the first two groups, and the templates'
+failures among the third.
+
 Rules have the names that kube-linter gives them, or else kube-score. The other's name, in brackets, means the same in settings and
 annotations.
 `)
-	for _, group := range []Group{Schema, References, Available, Security, Resources, Ignoring} {
+	for _, group := range Groups {
 		fmt.Fprintf(&b, "\n## %s\n\n| rule | severity | finds | way out |\n|---|---|---|---|\n", group)
 		for _, rule := range Rules {
 			if rule.Group != group {

@@ -1,9 +1,12 @@
 package validate
 
-// Rules are all rules, in the order of the docs. Besides kai's own they are the
-// checks that kube-linter has on by default and those that kube-score calls
-// critical, under kube-linter's name where both have one.
-var Rules = []Rule{
+// Rules are all rules, in the order of the docs.
+var Rules = allRules(stageRules, objectRules)
+
+// objectRules are those about rendered objects. Besides kai's own they are the checks
+// that kube-linter has on by default and those that kube-score calls critical, under
+// kube-linter's name where both have one.
+var objectRules = []Rule{
 	{ID: "kubernetes-schema", Severity: Error, Group: Schema, check: schemas,
 		About: "a field that the kind does not have, a value of the wrong type, a field that is missing, or a value that the API server's validation does not take",
 		Fix:   "write the field as the API has it"},
@@ -126,4 +129,6 @@ var Rules = []Rule{
 
 	{ID: "ignore-needs-reason", Severity: Error, Group: Ignoring, check: reasons,
 		About: "an annotation that ignores a rule without a reason, or one that does not exist", Fix: "write kai.validate/ignore: \"RULE: why\""},
+	{ID: UnusedIgnore, Severity: Info, Group: Ignoring,
+		About: "something that is ignored and not there any more; it is looked for where all services and contexts are validated", Fix: "remove it"},
 }

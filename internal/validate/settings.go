@@ -1,6 +1,8 @@
 package validate
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,6 +15,19 @@ type Settings struct {
 	// Severities are those of rules, by ID, that differ from the rules' own.
 	Severities map[string]Severity
 	Ignores    []FileIgnore
+	// Unused says that what is ignored and never found is a finding. That is known only
+	// where everything is looked at.
+	Unused bool
+}
+
+// Over gives the settings with those of base where they say nothing.
+func (s Settings) Over(base Settings) Settings {
+	both := maps.Clone(base.Severities)
+	if both == nil {
+		both = map[string]Severity{}
+	}
+	maps.Copy(both, s.Severities)
+	return Settings{Severities: both, Ignores: slices.Concat(s.Ignores, base.Ignores), Unused: s.Unused}
 }
 
 // FileIgnore passes over the findings of a rule in some objects.
@@ -24,8 +39,13 @@ type FileIgnore struct {
 	Object string
 	// Release is the name of a release, or "" for all.
 	Release string
+	// File is the file that caused the finding, where * stands for any text; "" means
+	// every file.
+	File string
 	// Reason is why.
 	Reason string
+	// At is where this stands.
+	At source.Position
 }
 
 func (s Settings) severity(rule *Rule) Severity {
@@ -44,47 +64,79 @@ func (s Settings) severity(rule *Rule) Severity {
 // Findings say what of it cannot be meant.
 func ReadSettings(name string, data []byte) (Settings, source.Findings) {
 	v, findings := source.ParseYAML(name, data)
-	settings := Settings{Severities: map[string]Severity{}}
 	if len(findings) > 0 {
-		return settings, findings
+		return Settings{}, findings
 	}
+	settings, findings := SettingsOf(v, "")
+	known := []string{"rules", "ignore"}
 	for _, field := range v.FieldsOrNone() {
-		if field.Key != "rules" && field.Key != "ignore" {
-			findings.Add("unknown-key", field.Value.Origin, field.Key, source.Nearest(field.Key, []string{"rules", "ignore"}), "unknown key %q", field.Key)
+		if !slices.Contains(known, field.Key) {
+			findings.Add("unknown-key", field.Origin, field.Key, source.Nearest(field.Key, known), "unknown key %q", field.Key)
 		}
 	}
+	return settings, findings.Sorted()
+}
+
+// SettingsOf reads the keys rules and ignore of a map, as ReadSettings does; here is
+// where the map stands in its file, such as "validate.", or "".
+func SettingsOf(v *source.Value, here string) (Settings, source.Findings) {
+	var findings source.Findings
+	settings := Settings{Severities: map[string]Severity{}}
+	if rules := v.Get("rules"); !rules.IsNull() && rules.Kind != source.Map {
+		findings.Add("wrong-type", rules.Origin, here+"rules", "write {RULE: warning}", "expected a map, got %s", rules.Kind)
+	}
 	for _, field := range v.Get("rules").FieldsOrNone() {
-		rules := rulesNamed(&findings, field.Value.Origin, field.Key)
+		path := here + "rules." + field.Key
+		rules := rulesNamed(&findings, field.Origin, path, field.Key)
 		severity := Severity(field.Value.Str())
 		if field.Value.Kind == source.Bool && !field.Value.True() {
 			severity = Off // YAML reads off as false
 		}
 		if !slices.Contains(Severities, severity) {
-			findings.Add("value", field.Value.Origin, "rules."+field.Key, "one of error, warning, info, off", "%q is no severity", field.Value.Text)
+			findings.Add("value", field.Value.OriginOrNone(), path, "one of error, warning, info, off", "%q is no severity", field.Value.Str())
 			continue
 		}
 		for _, rule := range rules {
 			settings.Severities[rule.ID] = severity
 		}
 	}
-	for _, item := range v.Get("ignore").ItemsOrNone() {
-		one := FileIgnore{
-			Rule: item.Get("rule").Str(), Object: item.Get("object").Str(), Release: item.Get("release").Str(),
-			Reason: strings.TrimSpace(item.Get("reason").Str()),
-		}
-		if one.Reason == "" {
-			findings.Add("reason", item.Origin, "ignore", "add reason: …", "what is ignored needs a reason")
-		}
-		rulesNamed(&findings, item.Origin, one.Rule)
-		settings.Ignores = append(settings.Ignores, one)
+	if ignores := v.Get("ignore"); !ignores.IsNull() && ignores.Kind != source.List {
+		findings.Add("wrong-type", ignores.Origin, here+"ignore", "write [{rule: RULE, reason: why}]", "expected a list, got %s", ignores.Kind)
+	}
+	for i, item := range v.Get("ignore").ItemsOrNone() {
+		settings.Ignores = append(settings.Ignores, ignoreOf(item, fmt.Sprintf("%signore[%d]", here, i), &findings))
 	}
 	return settings, findings
 }
 
-func rulesNamed(findings *source.Findings, at source.Origin, name string) []*Rule {
+var ignoreKeys = []string{"rule", "object", "release", "file", "reason"}
+
+func ignoreOf(item *source.Value, path string, findings *source.Findings) FileIgnore {
+	at := item.OriginOrNone()
+	one := FileIgnore{
+		Rule: item.Get("rule").Str(), Object: item.Get("object").Str(), Release: item.Get("release").Str(), File: item.Get("file").Str(),
+		Reason: strings.TrimSpace(item.Get("reason").Str()), At: at.Position,
+	}
+	for _, field := range item.FieldsOrNone() {
+		if !slices.Contains(ignoreKeys, field.Key) {
+			findings.Add("unknown-key", field.Origin, path+"."+field.Key, source.Nearest(field.Key, ignoreKeys), "unknown key %q", field.Key)
+		}
+	}
+	if one.Reason == "" {
+		findings.Add("required", at, path, "add reason: …", "what is ignored needs a reason")
+	}
+	rulesNamed(findings, at, path+".rule", one.Rule)
+	return one
+}
+
+func rulesNamed(findings *source.Findings, at source.Origin, path, name string) []*Rule {
 	rules := RulesOf(name)
 	if len(rules) == 0 {
-		findings.Add("unknown-rule", at, "", source.Nearest(name, ruleNames()), "there is no rule %q", name)
+		hint := source.Nearest(name, ruleNames())
+		if strings.HasPrefix(hint, "known: ") {
+			hint = "docs/rules.md lists the rules"
+		}
+		findings.Add("unknown-rule", at, path, hint, "there is no rule %q", name)
 	}
 	return rules
 }
@@ -137,7 +189,7 @@ func (w *world) ignored(rule *Rule, o *object) string {
 		}
 	}
 	for _, one := range w.settings.Ignores {
-		if slices.Contains(RulesOf(one.Rule), rule) && (one.Release == "" || one.Release == o.release) && like(one.Object, o.Ref.String()) {
+		if slices.Contains(RulesOf(one.Rule), rule) && one.File == "" && (one.Release == "" || one.Release == o.release) && like(one.Object, o.Ref.String()) {
 			return one.Reason
 		}
 	}

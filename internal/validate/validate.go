@@ -47,8 +47,14 @@ type Rule struct {
 // Group is a kind of rule.
 type Group string
 
+// Groups lists them.
+var Groups = []Group{Format, Names, Chart, Schema, References, Available, Security, Resources, Ignoring}
+
 // The groups, in the order of the docs.
 const (
+	Format     Group = "Format and types"
+	Names      Group = "References"
+	Chart      Group = "The generated chart"
 	Schema     Group = "Schemas and versions of APIs"
 	References Group = "What objects say of one another"
 	Available  Group = "Availability"
@@ -69,10 +75,12 @@ const hintMark = "\n  hint: "
 
 // Finding is a place where a rule is not held.
 type Finding struct {
-	Rule     string       `json:"rule"`
-	Severity Severity     `json:"severity"`
-	Release  string       `json:"release"`
-	Object   manifest.Ref `json:"object"`
+	Rule     string   `json:"rule"`
+	Severity Severity `json:"severity"`
+	// Release is the one that it concerns; "" where it concerns no one of them.
+	Release string `json:"release,omitempty"`
+	// Object is the one that it is about; none where it is about a file.
+	Object manifest.Ref `json:"object,omitzero"`
 	// Source is the template that made the object, or "".
 	Source string `json:"source,omitempty"`
 	// Path is the field in the object, or "" for all of it.
@@ -82,17 +90,29 @@ type Finding struct {
 	Hint string `json:"hint,omitempty"`
 	// Ignored is the reason for which it is passed over, or "".
 	Ignored string `json:"ignored,omitempty"`
+	// Context is the context in which it was found.
+	Context string `json:"context,omitempty"`
+	// File is the descriptor, flavor, friend or workspace file that caused it, by a
+	// path from the workspace's root with slashes, or "" where none is known; Line
+	// and Column count from 1.
+	File   string `json:"file,omitempty"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
 
-	order int // of the object
+	order   int    // of the object
+	ignores string // the rule that an unused annotation ignores
 }
 
 // String gives the finding as people read it.
 func (f Finding) String() string {
-	where := f.Object.String()
-	if f.Path != "" {
-		where += " " + f.Path
+	where := f.Path
+	if f.Object.Kind != "" {
+		where = strings.TrimSuffix(f.Object.String()+" "+f.Path, " ")
 	}
-	return fmt.Sprintf("%s: %s: %s (%s)", f.Severity, where, f.Message, f.Rule)
+	if where != "" {
+		where += ": "
+	}
+	return fmt.Sprintf("%s: %s%s (%s)", f.Severity, where, f.Message, f.Rule)
 }
 
 // Release is what is rendered for one release.
@@ -117,7 +137,7 @@ func Check(in Input) []Finding {
 	for i := range Rules {
 		rule := &Rules[i]
 		severity := in.Settings.severity(rule)
-		if severity == Off || rule.check == nil {
+		if rule.check == nil || severity == Off {
 			continue
 		}
 		rule.check(w, func(o *object, path, format string, args ...any) {
@@ -127,6 +147,9 @@ func Check(in Input) []Finding {
 				Message: message, Hint: cmp.Or(hint, rule.Fix), Ignored: w.ignored(rule, o), order: o.order,
 			})
 		})
+	}
+	if in.Settings.Unused {
+		found = append(found, w.unused(found)...)
 	}
 	slices.SortStableFunc(found, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.order, b.order), strings.Compare(a.Path, b.Path), strings.Compare(a.Rule, b.Rule))

@@ -41,9 +41,29 @@ func (nothing) Own(lock.Use, func() (string, error)) source.Findings { return ni
 // as folders at its root (source.TreeName). So one path says where any file is.
 type forest struct {
 	own fs.FS
+	*trees
+}
 
-	mu    sync.RWMutex
-	trees map[string]lock.Tree
+// trees are those from elsewhere, by the folders that they are in.
+type trees struct {
+	mu       sync.RWMutex
+	byFolder map[string]lock.Tree
+}
+
+// Observer is a tree that is told for whom its files are read.
+type Observer interface {
+	fs.FS
+	// For gives the tree as the service with a descriptor's file reads it.
+	For(descriptor string) fs.FS
+}
+
+// readBy gives the workspace's files as the service with a descriptor's file reads
+// them.
+func (w *Workspace) readBy(descriptor string) fs.FS {
+	if own, ok := w.forest.own.(Observer); ok && w.FS == fs.FS(w.forest) {
+		return &forest{own: own.For(descriptor), trees: w.forest.trees}
+	}
+	return w.FS
 }
 
 // add gives the folder under which a tree stands from now on.
@@ -51,11 +71,11 @@ func (f *forest) add(t lock.Tree) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	name := source.TreeName(t.Address)
-	if other, ok := f.trees[name]; ok && other.Digest != t.Digest {
+	if other, ok := f.byFolder[name]; ok && other.Digest != t.Digest {
 		name = source.TreeName(t.Address + "+" + t.Digest)
 	}
-	if _, ok := f.trees[name]; !ok {
-		f.trees[name] = t
+	if _, ok := f.byFolder[name]; !ok {
+		f.byFolder[name] = t
 	}
 	return name
 }
@@ -67,7 +87,7 @@ func (f *forest) find(name string) (fs.FS, string) {
 		return f.own, name
 	}
 	f.mu.RLock()
-	tree, ok := f.trees[folder]
+	tree, ok := f.byFolder[folder]
 	f.mu.RUnlock()
 	if !ok {
 		return f.own, name
@@ -91,6 +111,12 @@ func (f *forest) Stat(name string) (fs.FileInfo, error) {
 func (f *forest) ReadFile(name string) ([]byte, error) {
 	tree, name := f.find(name)
 	return fs.ReadFile(tree, name)
+}
+
+// ReadFileMax implements source.BoundedFS.
+func (f *forest) ReadFileMax(name string, max int64) ([]byte, error) {
+	tree, name := f.find(name)
+	return source.ReadFile(tree, name, max)
 }
 
 func (f *forest) ReadDir(name string) ([]fs.DirEntry, error) {

@@ -3,6 +3,8 @@ package workspace
 import (
 	"maps"
 	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/helm-kai/helm-kai/internal/descriptor"
 	"github.com/helm-kai/helm-kai/internal/lock"
@@ -35,150 +37,332 @@ func closed(properties object, required ...any) object {
 	return s
 }
 
+func explained(schema object, description string) object {
+	schema["description"] = description
+	return schema
+}
+
 // file gives the schema of one of our files.
-func file(title string, schema, defs object) object {
+func file(about string, schema, defs object) object {
 	schema["$schema"] = descriptor.Draft2020
-	schema["title"] = title
+	schema["description"] = about // editors put a title above all that they say
 	if len(defs) > 0 {
 		schema["$defs"] = defs
 	}
 	properties := schema["properties"].(object)
-	properties["apiVersion"] = object{"const": descriptor.APIVersion}
+	properties["apiVersion"] = object{"type": "string", "enum": []any{descriptor.APIVersion}, "description": "version of the format"}
 	schema["required"] = []any{"apiVersion", "name"}
 	return schema
 }
 
+// named gives the schema of a name that Kubernetes takes.
+func named(description string) object {
+	return object{
+		"type": []any{"string", "number"}, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": 253, "description": description,
+		"patternErrorMessage": "write lower case letters, digits and dashes, with no dash at either end",
+	}
+}
+
 var stringList = object{"type": "array", "items": object{"type": "string"}}
 
-// contextSchema gives the schema of what a context may set in any flavor, the
-// types it is written in, and their definitions.
-func (w *Workspace) contextSchema() (schema, defs object, types *descriptor.Types, err error) {
-	types = w.Types
+// contextFields are the schemas of what contexts may set.
+type contextFields struct {
+	// union is what they may set in one flavor or another, and flavors what each
+	// takes: schemas of maps without the keys that only contexts have.
+	union   object
+	flavors map[string]object
+	types   *descriptor.Types
+	defs    object
+}
+
+// contextFields gives the schemas of what a context may set. A field stands in the
+// definitions once, or as often as flavors differ in it.
+func (w *Workspace) contextFields() (*contextFields, error) {
+	c := &contextFields{flavors: map[string]object{}, types: w.Types, defs: object{}}
 	var flavors []*descriptor.Flavor
 	for _, name := range w.FlavorNames() {
 		f, findings := w.Flavor(source.NewString(source.Origin{}, name))
 		if f == nil {
-			return nil, nil, nil, findings
+			return nil, findings
 		}
 		flavors = append(flavors, f)
-		types = types.With(f.Types)
+		c.types = c.types.With(f.Types)
 	}
-	properties, defs := object{}, object{}
+	for _, s := range w.Services {
+		c.types = c.types.With(s.Types)
+	}
+	usable := w.usable()
+	variants := map[string][]object{} // of a field
+	refs := map[string][]any{}
 	for _, f := range flavors {
-		one, more := descriptor.InputSchema(types, f.AllFields())
-		maps.Copy(defs, more)
+		one, more := descriptor.InputSchema(c.types, f.AllFields())
+		maps.Copy(c.defs, more)
+		fields := object{}
 		for key, value := range one["properties"].(object) {
-			properties[key] = either(properties[key], value)
+			i := slices.IndexFunc(variants[key], func(o object) bool { return reflect.DeepEqual(o, value) })
+			if i < 0 {
+				i = len(variants[key])
+				def := "field." + key
+				if i > 0 {
+					def += "." + f.Name
+				}
+				variants[key] = append(variants[key], value.(object))
+				refs[key] = append(refs[key], object{"$ref": "#/$defs/" + def})
+				c.defs[def] = illustrated(maps.Clone(value.(object)), ContextExamples[key])
+			}
+			fields[key] = withDefault(refs[key][i].(object), f, key, c.defs)
+		}
+		if slices.Contains(usable, f.Name) {
+			c.flavors[f.Name] = fields
 		}
 	}
-	return closed(properties), defs, types, nil
+	c.union = object{}
+	for key, r := range refs {
+		c.union[key] = r[0]
+		if len(r) > 1 {
+			c.union[key] = object{"anyOf": r}
+		}
+	}
+	c.defs["field.flavor"] = w.flavorName(usable)
+	w.nameFriends(c.defs)
+	c.defs["fields"] = closed(c.union)
+	return c, nil
 }
 
-// either gives the schema of what one flavor or another takes.
-func either(a, b any) any {
-	if a == nil || reflect.DeepEqual(a, b) {
-		return b
+// withDefault gives the reference to a field with what the flavor says where nobody
+// else does. What an editor shows for the field is then said anew, for it reads the
+// words that stand nearest.
+func withDefault(ref object, f *descriptor.Flavor, key string, defs object) object {
+	v := f.Defaults.Get(key)
+	if v.IsNull() {
+		return ref
 	}
-	known, ok := a.(object)["anyOf"].([]any)
-	if !ok || len(a.(object)) > 1 {
-		known = []any{a}
+	out := maps.Clone(ref)
+	if v.IsScalar() {
+		out["default"] = v.Native()
 	}
-	for _, k := range known {
-		if reflect.DeepEqual(k, b) {
-			return a
+	field := defs[strings.TrimPrefix(ref["$ref"].(string), "#/$defs/")].(object)
+	text, _ := field["markdownDescription"].(string)
+	if text == "" {
+		text, _ = field["description"].(string)
+	}
+	yaml := source.AppendYAML(nil, source.NewMap(source.Origin{}, source.Field{Key: key, Value: v}), nil)
+	out["markdownDescription"] = text + "\n\nDefault of " + f.Name + ":\n\n```yaml\n" + string(yaml) + "```"
+	return out
+}
+
+// illustrated adds an example to a description, in Markdown, which editors show
+// instead of it.
+func illustrated(schema object, example string) object {
+	if text, ok := schema["description"].(string); ok && example != "" {
+		schema["markdownDescription"] = text + "\n\n```yaml\n" + example + "```"
+	}
+	return schema
+}
+
+// elsewhere is the form of what stands in another place than a library: a path, a
+// source, or a substitution.
+const elsewhere = `^\.{1,2}/|^git\+|^oci://|\$\{`
+
+// flavorName gives the schema of a flavor's name.
+func (w *Workspace) flavorName(usable []string) object {
+	var words []any
+	for _, name := range usable {
+		f, _ := w.Flavor(source.NewString(source.Origin{}, name))
+		words = append(words, f.Description)
+	}
+	return object{
+		"description": "flavor that makes the chart: a name, a path that begins with ./ or ../, or a source elsewhere",
+		"anyOf": []any{
+			object{"enum": anyList(usable), "enumDescriptions": words},
+			object{"type": "string", "pattern": elsewhere},
+			object{"type": "null"},
+		},
+	}
+}
+
+// nameFriends puts the names that a friend can have into its schema: the library's
+// and the workspace's. Where there is no workspace, others are taken too.
+func (w *Workspace) nameFriends(defs object) {
+	friend, ok := defs[descriptor.ShapeDefinition+"friend"].(object)
+	if !ok {
+		return
+	}
+	var words []any
+	names := w.FriendNames()
+	for _, name := range names {
+		text := ""
+		if f, _ := w.Friend(source.NewString(source.Origin{}, name), false); f != nil {
+			text = f.Description()
+		}
+		words = append(words, text)
+	}
+	known := []any{object{"enum": anyList(names), "enumDescriptions": words}, object{"type": "string", "pattern": elsewhere}}
+	if w.root == nil {
+		known = append(known, object{"type": "string"})
+	}
+	name := object{"description": "friend of the library or the workspace", "anyOf": known}
+	for _, part := range friend["anyOf"].([]any) {
+		properties, ok := part.(object)["properties"].(object)
+		if !ok {
+			continue
+		}
+		properties["from"] = name
+		if services := w.ServiceNames(); len(services) > 0 && w.root != nil {
+			properties["service"] = object{"description": "service of the workspace", "anyOf": []any{
+				object{"enum": anyList(services)}, object{"type": "string", "pattern": elsewhere}}}
 		}
 	}
-	return object{"anyOf": append(known[:len(known):len(known)], b)}
+	friend["anyOf"].([]any)[0] = name
+}
+
+func anyList(list []string) []any {
+	out := make([]any, len(list))
+	for i, item := range list {
+		out[i] = item
+	}
+	return out
+}
+
+// context gives the schema of a descriptor's context: what its flavor takes, or, where
+// it says none, what any does.
+func (c *contextFields) context() object {
+	own := func(fields object) object {
+		out := maps.Clone(fields)
+		out["name"], out["extends"] = object{"$ref": "#/$defs/context.name"}, object{"$ref": "#/$defs/context.extends"}
+		return out
+	}
+	c.defs["context.name"] = named("name of the context")
+	c.defs["context.extends"] = extends()
+	c.defs["context"] = closed(own(c.union))
+	choice := object{"$ref": "#/$defs/context"}
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(c.flavors))) {
+		def := "context." + name
+		if name == "name" || name == "extends" {
+			def += ".flavor"
+		}
+		c.defs[def] = closed(own(c.flavors[name]))
+		choice = object{
+			"if":   object{"properties": object{"flavor": object{"const": name}}, "required": []any{"flavor"}},
+			"then": object{"$ref": "#/$defs/" + def},
+			"else": choice,
+		}
+	}
+	choice["type"], choice["required"] = "object", []any{"name"}
+	return choice
+}
+
+func extends() object {
+	return illustrated(object{"description": "contexts that this one starts from, in their order", "anyOf": []any{object{"type": "string"}, stringList}}, ContextExamples["extends"])
 }
 
 // namedContext adds name and extends to a schema of fields.
 func namedContext(schema object) object {
 	properties := schema["properties"].(object)
-	properties["name"] = text("name of the context")
-	properties["extends"] = object{"description": "contexts that this one starts from", "anyOf": []any{object{"type": "string"}, stringList}}
+	properties["name"] = named("name of the context")
+	properties["extends"] = extends()
 	schema["required"] = []any{"name"}
 	return schema
 }
 
 func (w *Workspace) descriptorSchema() (map[string]any, error) {
-	context, defs, types, err := w.contextSchema()
+	fields, err := w.contextFields()
 	if err != nil {
 		return nil, err
 	}
+	defs := fields.defs
 	properties := object{
-		"name":        text("name of the service"),
-		"version":     text("version of the chart (default: the workspace's)"),
-		"description": text("what the service does"),
-		"types":       textList("files of types"),
-		"contexts":    object{"type": "array", "items": namedContext(context), "description": "what the service is in each environment"},
-		"offers": closed(object{
-			"config":      anyMap("values for consumers"),
-			"credentials": anyMap("secrets for consumers"),
-			"env":         anyMap("variables for consumers"),
-		}),
+		"name":        named("name of the service, its chart and its objects"),
+		"version":     semantic("version of the chart (default: the workspace's)"),
+		"description": text("what the service does, in a line"),
+		"types":       textList("files of types, relative to the descriptor"),
+		"contexts":    object{"type": "array", "items": fields.context(), "description": "what the service is in each environment"},
+		"offers":      offers(),
 	}
-	for _, name := range types.Names() {
+	for _, name := range fields.types.Names() {
 		if name != "context" && name != "common" {
-			properties[descriptor.Plural(name)] = descriptor.InstanceSchema(types, name, defs)
+			list := descriptor.InstanceSchema(fields.types, name, defs)
+			list["description"] = descriptor.Plural(name) + " by name, which contexts choose from"
+			properties[descriptor.Plural(name)] = list
 		}
 	}
+	for key, schema := range properties {
+		illustrated(schema.(object), Examples[key])
+	}
+	delete(defs, "fields")
 	return file("kai.yaml: what a service is", closed(properties), defs), nil
 }
 
+// offers gives the schema of what a service gives those who have it for a friend.
+func offers() object {
+	out := closed(object{
+		"config":      anyMap("values that consumers refer to as ${friends.NAME.config.KEY}"),
+		"credentials": anyMap("secrets for consumers, each {secret: KEY}"),
+		"env":         anyMap("variables that consumers get"),
+	})
+	out["description"] = "what services get that have this one for a friend"
+	return out
+}
+
+// semantic gives the schema of a version.
+func semantic(description string) object {
+	return object{"type": "string", "pattern": `^\d+\.\d+\.\d+`, "patternErrorMessage": "write MAJOR.MINOR.PATCH", "description": description}
+}
+
 func (w *Workspace) workspaceSchema() (map[string]any, error) {
-	fields, defs, _, err := w.contextSchema()
+	fields, err := w.contextFields()
 	if err != nil {
 		return nil, err
 	}
-	defs["fields"] = fields
-	ref := object{"$ref": "#/$defs/fields"}
+	of := func(description string) object { return object{"$ref": "#/$defs/fields", "description": description} }
 	variables := object{"description": "file of variables, or a map of them", "anyOf": []any{object{"type": "string"}, object{"type": "object"}}}
 	context := namedContext(closed(object{
 		"namespace":    text("namespace that the services are installed into"),
 		"variables":    variables,
 		"versions":     text("folder of version files, SERVICE.yaml"),
-		"cluster":      closed(object{"kubeContext": text("context of kubeconfig"), "uid": text("uid of the namespace kube-system")}),
+		"cluster":      explained(closed(object{"kubeContext": text("context of kubeconfig"), "uid": text("uid of the namespace kube-system")}), "the cluster that this context is installed in, and no other"),
 		"secrets":      storeSchema(),
 		"only":         textList("the services of this context"),
 		"except":       textList("services that this context leaves out"),
-		"values":       ref,
+		"values":       of("fields of a service's context, for all services here"),
 		"uses":         textList("contexts of the descriptors to apply, in this order"),
-		"gateway":      closed(object{"name": text("Gateway that routes of Gateway API attach to"), "namespace": text("its namespace, where its pods are"), "sectionName": text("one of its listeners"), "className": text("class of a Gateway that each service makes for itself"), "annotations": anyMap("annotations of every route")}),
-		"ingress":      closed(object{"className": text("class of the Ingresses"), "namespace": text("namespace of the ingress controller"), "annotations": anyMap("annotations of every Ingress")}),
-		"istio":        closed(object{"gateway": text("Gateway of Istio that VirtualServices attach to: NAME or NAMESPACE/NAME"), "selector": anyMap("labels of Istio's gateway pods, for a Gateway that each service makes for itself"), "namespace": text("namespace of Istio's gateway pods"), "annotations": anyMap("annotations of every VirtualService")}),
-		"monitoring":   closed(object{"namespace": text("namespace that may read metrics")}),
+		"gateway":      explained(closed(object{"name": text("Gateway that routes of Gateway API attach to"), "namespace": text("its namespace, where its pods are"), "sectionName": text("one of its listeners"), "className": text("class of a Gateway that each service makes for itself"), "annotations": anyMap("annotations of every route")}), "for services that are exposed by Gateway API"),
+		"ingress":      explained(closed(object{"className": text("class of the Ingresses"), "namespace": text("namespace of the ingress controller"), "annotations": anyMap("annotations of every Ingress")}), "for services that are exposed by Ingress"),
+		"istio":        explained(closed(object{"gateway": text("Gateway of Istio that VirtualServices attach to: NAME or NAMESPACE/NAME"), "selector": anyMap("labels of Istio's gateway pods, for a Gateway that each service makes for itself"), "namespace": text("namespace of Istio's gateway pods"), "annotations": anyMap("annotations of every VirtualService")}), "for services that are exposed by Istio"),
+		"monitoring":   explained(closed(object{"namespace": text("namespace that may read metrics")}), "who may read metrics of all services"),
 		"dependencies": object{"type": "array", "description": "where shared friends are installed", "items": closed(object{"name": text("friend"), "release": text("name of its release"), "context": text("its context"), "namespace": text("its namespace")}, "name")},
 		"confirm":      object{"type": "boolean", "description": "ask before anything is changed"},
 	}))
 	properties := object{
-		"name":      text("name of the workspace"),
+		"name":      named("name of the workspace, which releases carry as a label"),
 		"services":  textList("folders with a kai.yaml, as patterns"),
 		"flavors":   textList("folders of flavors: paths, or sources such as git+https://HOST/REPO.git//DIR?ref=REF"),
 		"friends":   textList("folders of friends: paths, or sources such as git+https://HOST/REPO.git//DIR?ref=REF"),
-		"defaults":  ref,
+		"defaults":  of("fields of a context, for every service; what a flavor does not take is left out"),
 		"version":   text("version of charts whose descriptor gives none"),
 		"variables": variables,
+		"validate":  validateSchema(),
 		"contexts":  object{"type": "array", "items": context, "description": "where services are installed"},
 	}
-	return file("kai-workspace.yaml: the services that are installed together", closed(properties), defs), nil
+	return file("kai-workspace.yaml: the services that are installed together", closed(properties), fields.defs), nil
 }
 
 func (w *Workspace) flavorSchema() (map[string]any, error) {
-	fields, defs, _, err := w.contextSchema()
+	fields, err := w.contextFields()
 	if err != nil {
 		return nil, err
 	}
 	properties := object{
-		"name":        text("name of the flavor"),
-		"version":     text("version of the flavor"),
+		"name":        named("name of the flavor, and of its folder"),
+		"version":     semantic("version of the flavor"),
 		"description": text("what the flavor is for"),
 		"abstract":    object{"type": "boolean", "description": "only there to be extended"},
 		"extends":     text("flavor that this one starts from: a name, a path or a source"),
 		"types":       object{"description": "types, or files of types", "anyOf": []any{object{"type": "object"}, stringList}},
 		"context":     object{"description": "fields that a context may set, or the name of a type that has them", "anyOf": []any{object{"type": "object"}, object{"type": "string"}}},
-		"defaults":    fields,
+		"defaults":    object{"$ref": "#/$defs/fields", "description": "what fields of a context are when nothing is said"},
 	}
-	return file("flavor.yaml: how a context becomes a chart", closed(properties), defs), nil
+	return file("flavor.yaml: how a context becomes a chart", closed(properties), fields.defs), nil
 }
 
 func (w *Workspace) friendSchema() (map[string]any, error) {
@@ -205,7 +389,7 @@ func (w *Workspace) friendSchema() (map[string]any, error) {
 	for k, v := range properties {
 		context[k] = v
 	}
-	properties["name"] = text("name of the friend, and of its file")
+	properties["name"] = named("name of the friend, and of its file")
 	properties["description"] = text("what the friend is")
 	properties["contexts"] = object{"type": "array", "items": namedContext(closed(context)), "description": "what changes from context to context"}
 	return file("a friend: a service that others depend on", closed(properties), nil), nil

@@ -25,6 +25,11 @@ func compiled(t *testing.T, kind string) *jsonschema.Schema {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return compile(t, w, kind)
+}
+
+func compile(t *testing.T, w *workspace.Workspace, kind string) *jsonschema.Schema {
+	t.Helper()
 	schema, err := w.Schema(kind)
 	if err != nil {
 		t.Fatal(err)

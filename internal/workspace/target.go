@@ -69,7 +69,7 @@ func (w *Workspace) Target(name string) (*Target, source.Findings) {
 		return t, findings
 	}
 	if w.contexts.Get(name) == nil {
-		findings.Add("unknown-context", source.Origin{Position: source.Position{File: FileName}}, "", source.Nearest(name, w.ContextNames()), "there is no context %q", name)
+		findings.Add("unknown-context", source.Origin{Position: source.Position{File: path.Join(w.base, FileName)}}, "", source.Nearest(name, w.ContextNames()), "there is no context %q", name)
 		return nil, findings
 	}
 	chain, findings := w.contexts.Chain(name)
@@ -253,15 +253,12 @@ func (t *Target) Selects(service string) bool {
 
 // VersionFile reads what the context's version file says on a service: instances
 // and variables, or nil.
-func (w *Workspace) VersionFile(t *Target, service string) (*source.Value, source.Findings) {
-	file := path.Join(t.Versions, service+".yaml")
-	if t.Versions == "" {
+func (w *Workspace) VersionFile(t *Target, s *descriptor.Service) (*source.Value, source.Findings) {
+	file := path.Join(t.Versions, s.Name+".yaml")
+	if t.Versions == "" || !exists(s.FS, file) {
 		return nil, nil
 	}
-	if !exists(w.FS, file) {
-		return nil, nil
-	}
-	v, findings := source.ReadYAML(w.FS, file)
+	v, findings := source.ReadYAML(s.FS, file)
 	if v != nil && !v.IsNull() && v.Kind != source.Map {
 		findings.Add("wrong-type", v.Origin, "", "write images: [{name: …, tag: …}]", "a version file is a map, and this is %s", v.Kind)
 		return nil, findings

@@ -39,6 +39,7 @@ type Workspace struct {
 	// service is known.
 	Incomplete bool
 
+	base       string // folder of its file in FS; "" is the root
 	root       *source.Value
 	contexts   *descriptor.Contexts
 	flavorDirs []folder
@@ -68,7 +69,7 @@ type loadedFlavor struct {
 	cycle   source.Findings
 }
 
-var workspaceKeys = []string{"apiVersion", "name", "services", "flavors", "friends", "defaults", "version", "variables", "contexts"}
+var workspaceKeys = []string{"apiVersion", "name", "services", "flavors", "friends", "defaults", "version", "variables", "validate", "contexts"}
 
 var contextKeys = []string{
 	"namespace", "variables", "versions", "cluster", "secrets", "only", "except", "values", "uses",
@@ -106,18 +107,36 @@ func (w *Workspace) Again(form func(fs.FS) fs.FS, sameFlavors bool) (*Workspace,
 	return again.open()
 }
 
+// Within opens the workspace or the service in a folder of w's tree as Open does one
+// at the root. It finds w's flavors and friends after its own, and what is elsewhere
+// as w does; before those it looks for flavors in the folders that are given.
+func (w *Workspace) Within(dir string, flavors ...string) (*Workspace, source.Findings) {
+	in := bare(w.forest.own)
+	in.forest, in.FS, in.sources, in.Types, in.Values, in.base = w.forest, w.FS, w.sources, w.Types, w.Values, dir
+	in, findings := in.open()
+	if in == nil {
+		return nil, findings
+	}
+	for _, f := range flavors {
+		in.flavorDirs = append(in.flavorDirs, folder{path: f})
+	}
+	in.flavorDirs = append(in.flavorDirs, w.flavorDirs...)
+	in.friendDirs = append(in.friendDirs, w.friendDirs...)
+	return in, findings
+}
+
 func (w *Workspace) open() (*Workspace, source.Findings) {
-	fsys := w.FS
-	switch _, err := fs.Stat(fsys, FileName); {
+	fsys, file, service := w.FS, path.Join(w.base, FileName), path.Join(w.base, descriptor.FileName)
+	switch _, err := fs.Stat(fsys, file); {
 	case err == nil:
-		return w.read()
+		return w.read(file)
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, source.Findings{source.FileFinding(FileName, err)}
+		return nil, source.Findings{source.FileFinding(file, err)}
 	}
-	if _, err := fs.Stat(fsys, descriptor.FileName); errors.Is(err, fs.ErrNotExist) {
-		return nil, source.Findings{{Code: "file", Message: "there is neither " + descriptor.FileName + " nor " + FileName + " here", Hint: "helm kai init writes one"}}
+	if _, err := fs.Stat(fsys, service); errors.Is(err, fs.ErrNotExist) {
+		return nil, source.Findings{{Code: "file", Message: "there is neither " + service + " nor " + file + " here", Hint: "helm kai init writes one"}}
 	}
-	s, findings := descriptor.ReadService(fsys, descriptor.FileName, w.Types)
+	s, findings := descriptor.ReadService(fsys, service, w.Types)
 	if s != nil {
 		w.Services = []*descriptor.Service{s}
 	}
@@ -132,8 +151,8 @@ func builtIn(file string) (*descriptor.Types, source.Findings) {
 	return descriptor.ParseTypes(nil, v, true)
 }
 
-func (w *Workspace) read() (*Workspace, source.Findings) {
-	root, findings := source.ReadYAML(w.FS, FileName)
+func (w *Workspace) read(file string) (*Workspace, source.Findings) {
+	root, findings := source.ReadYAML(w.FS, file)
 	if findings != nil {
 		return nil, findings
 	}
@@ -159,9 +178,10 @@ func (w *Workspace) read() (*Workspace, source.Findings) {
 	return w, findings
 }
 
-// inside gives a path relative to the root, and says where one leads out.
+// inside gives a path relative to the workspace's file, and says where one leads
+// out of the tree.
 func inside(v *source.Value, where string, findings *source.Findings) (string, bool) {
-	return descriptor.Inside(".", v, where, findings)
+	return descriptor.Inside(path.Dir(v.OriginOrNone().File), v, where, findings)
 }
 
 func (w *Workspace) readServices(findings *source.Findings) {
@@ -192,7 +212,7 @@ func (w *Workspace) readServices(findings *source.Findings) {
 	}
 	names := map[string]*descriptor.Service{}
 	for _, file := range slices.Sorted(maps.Keys(files)) {
-		s, more := descriptor.ReadService(w.FS, file, w.Types)
+		s, more := descriptor.ReadService(w.readBy(file), file, w.Types)
 		*findings = append(*findings, more...)
 		if s == nil {
 			w.Incomplete = true
@@ -235,6 +255,20 @@ func (w *Workspace) ContextNames() []string {
 	}
 	if len(w.Services) == 1 {
 		return w.Services[0].Contexts.Names()
+	}
+	return nil
+}
+
+// ContextNames gives the names of the contexts of the workspace at the root of a
+// tree without reading more than that takes, or nil where it cannot be read.
+func ContextNames(fsys fs.FS) []string {
+	for _, file := range []string{FileName, descriptor.FileName} {
+		if root, findings := source.ReadYAML(fsys, file); findings == nil {
+			return descriptor.ReadContexts(root.Get("contexts"), "contexts", &source.Findings{}).Names()
+		}
+		if exists(fsys, file) {
+			return nil
+		}
 	}
 	return nil
 }
@@ -406,6 +440,18 @@ func (w *Workspace) FlavorNames() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
+// FlavorFolders gives the folders of the workspace's own tree in which it looks for
+// flavors.
+func (w *Workspace) FlavorFolders() []string {
+	var out []string
+	for _, f := range w.flavorDirs {
+		if f.remote == nil {
+			out = append(out, f.path)
+		}
+	}
+	return out
+}
+
 // usable gives the flavors that a context may name: all but those that are only
 // there to be extended. It reads their files and not the flavors, for it words a
 // hint while one of them is being read.
@@ -536,8 +582,18 @@ func friendNames(fsys fs.FS, dir string) []string {
 }
 
 // Library gives a workspace without services: the built-in flavors and friends.
-func Library() (*Workspace, error) {
-	w, findings := empty(emptyFS{})
+func Library() (*Workspace, error) { return Bare(emptyFS{}) }
+
+// Bare gives a workspace over a tree of files that has none: no services, the
+// flavors of some folders, and the built-in flavors and friends.
+func Bare(fsys fs.FS, flavors ...string) (*Workspace, error) {
+	w, findings := empty(fsys)
+	if w == nil {
+		return nil, findings
+	}
+	for _, f := range flavors {
+		w.flavorDirs = append(w.flavorDirs, folder{path: f})
+	}
 	return w, findings.Err()
 }
 
@@ -555,7 +611,7 @@ func empty(fsys fs.FS) (*Workspace, source.Findings) {
 }
 
 func bare(fsys fs.FS) *Workspace {
-	grown := &forest{own: fsys, trees: map[string]lock.Tree{}}
+	grown := &forest{own: fsys, trees: &trees{byFolder: map[string]lock.Tree{}}}
 	w := &Workspace{FS: grown, forest: grown, sources: nothing{}, flavors: map[string]*loadedFlavor{}, friends: map[string]*loaded[*descriptor.Friend]{}}
 	w.contexts = descriptor.ReadContexts(nil, "", &source.Findings{})
 	return w

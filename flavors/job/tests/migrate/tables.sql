@@ -1,0 +1,1 @@
+create table if not exists orders (id integer primary key);

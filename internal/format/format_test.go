@@ -1,0 +1,254 @@
+package format_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/helm-kai/helm-kai/flavors"
+	"github.com/helm-kai/helm-kai/friends"
+	"github.com/helm-kai/helm-kai/internal/format"
+	"github.com/helm-kai/helm-kai/internal/source"
+	"github.com/helm-kai/helm-kai/internal/workspace"
+)
+
+func TestFile(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, file, in, want string }{
+		{"order of keys", "kai.yaml",
+			"name: a\ncontexts:\n  - name: dev\nimages: []\napiVersion: kai/v1\n",
+			"apiVersion: kai/v1\nname: a\nimages: []\ncontexts:\n  - name: dev\n"},
+		{"order in a context", "kai.yaml",
+			"apiVersion: kai/v1\nname: a\ncontexts:\n- env:\n    B: 1\n    A: 2\n  # how it is reached\n  routes: [http]\n  flavor: webservice\n  # what we call it\n  name: dev\n",
+			"apiVersion: kai/v1\nname: a\ncontexts:\n  # what we call it\n  - name: dev\n    flavor: webservice\n    # how it is reached\n    routes: [http]\n    env:\n      B: 1\n      A: 2\n"},
+		{"order in an instance", "kai.yaml",
+			"apiVersion: kai/v1\nname: a\nroutes:\n  - containerPort: 8080 # of the process\n    port: 80\n    name: http\n",
+			"apiVersion: kai/v1\nname: a\nroutes:\n  - name: http\n    port: 80\n    containerPort: 8080 # of the process\n"},
+		{"appended keys", "kai.yaml",
+			"apiVersion: kai/v1\nname: a\ncontexts:\n  - args+: [x]\n    name: dev\n    queues: [q]\n    env: {}\n    patches: {}\n",
+			"apiVersion: kai/v1\nname: a\ncontexts:\n  - name: dev\n    args+: [x]\n    queues: [q]\n    env: {}\n    patches: {}\n"},
+		{"indentation", "kai.yaml",
+			"apiVersion: kai/v1\nname: a\ncontexts:\n-   name: dev\n    resources:\n        requests:\n            cpu: 1\n    args:\n    - a\n    -   - b\n        - c\n",
+			"apiVersion: kai/v1\nname: a\ncontexts:\n  - name: dev\n    args:\n      - a\n      -   - b\n          - c\n    resources:\n      requests:\n        cpu: 1\n"},
+		{"blank lines", "kai.yaml",
+			"\n\n# about the file\n\n\n\napiVersion: kai/v1\nname: a  \n\n\n\nimages:\n\n  - {name: b}\n\n\n  - {name: c}\n\n\n",
+			"# about the file\n\napiVersion: kai/v1\nname: a\n\nimages:\n  - {name: b}\n\n  - {name: c}\n"},
+		{"line ends and a byte order mark", "kai.yaml", "\xef\xbb\xbfapiVersion: kai/v1\r\nname: a\r\n", "apiVersion: kai/v1\nname: a\n"},
+		{"no line end", "kai.yaml", "apiVersion: kai/v1\nname: a", "apiVersion: kai/v1\nname: a\n"},
+		{"block scalars", "kai.yaml",
+			"apiVersion: kai/v1\nname: a\ncontexts:\n- patches:\n    configmap:\n      data:\n        x: |-\n            one\n\n\n              two  \n            # no comment\n        y: >\n          z\n  # a comment\n  name: dev\n",
+			"apiVersion: kai/v1\nname: a\ncontexts:\n  # a comment\n  - name: dev\n    patches:\n      configmap:\n        data:\n          x: |-\n              one\n\n\n                two  \n              # no comment\n          y: >\n            z\n"},
+		{"kept line ends", "values.yaml", "a: |+\n  x\n\n\nb: |+\n  y\n\n\n", "a: |+\n  x\n\n\nb: |+\n  y\n\n\n"},
+		{"text over lines", "kai.yaml",
+			"name: a\ndescription: one\n  two\n\n\n  three\nversion: \"1.\n\n  0\"\napiVersion: kai/v1\n",
+			"apiVersion: kai/v1\nname: a\nversion: \"1.\n\n  0\"\ndescription: one\n  two\n\n\n  three\n"},
+		{"maps over lines", "kai.yaml",
+			"contexts: [\n  {name: dev,\n\n\n   # inside\n   flavor: job},\n]\nname: a\napiVersion: kai/v1\n",
+			"apiVersion: kai/v1\nname: a\ncontexts: [\n  {name: dev,\n\n\n   # inside\n   flavor: job},\n]\n"},
+		{"anchors", "kai.yaml",
+			"apiVersion: kai/v1\nname: a\ncontexts:\n- env: &e\n    A: 1\n  name: dev\n- env:\n    <<: *e\n  name: prod\n",
+			"apiVersion: kai/v1\nname: a\ncontexts:\n  - env: &e\n      A: 1\n    name: dev\n  - env:\n      <<: *e\n    name: prod\n"},
+		{"a modeline", "kai.yaml",
+			"# yaml-language-server: $schema=x.json\n# the name\nname: a\napiVersion: kai/v1\n",
+			"# yaml-language-server: $schema=x.json\napiVersion: kai/v1\n# the name\nname: a\n"},
+		{"comments at the end", "kai.yaml",
+			"apiVersion: kai/v1\ncontexts:\n  - name: dev\n      # deep\n   # odd\n# the end\nname: a\n# footer\n\n\n# last\n",
+			"apiVersion: kai/v1\n# the end\nname: a\ncontexts:\n  - name: dev\n      # deep\n    # odd\n# footer\n\n# last\n"},
+		{"several documents", "all.yaml",
+			"---  # first\nname: a\napiVersion: kai/v1\n---\nb:\n- c\n...\n",
+			"---  # first\napiVersion: kai/v1\nname: a\n---\nb:\n  - c\n...\n"},
+		{"a workspace", "kai-workspace.yaml",
+			"name: shop\napiVersion: kai/v1\ncontexts:\n- values: {replicas: 2}\n  namespace: shop\n  name: prod\nservices: [a]\n",
+			"apiVersion: kai/v1\nname: shop\nservices: [a]\ncontexts:\n  - name: prod\n    namespace: shop\n    values: {replicas: 2}\n"},
+		{"a flavor", "flavor.yaml",
+			"apiVersion: kai/v1\nname: f\ndefaults:\n  env: {}\n  image: a\ncontext:\n  z: string\n  a: string\nextends: job\n",
+			"apiVersion: kai/v1\nname: f\nextends: job\ncontext:\n  z: string\n  a: string\ndefaults:\n  image: a\n  env: {}\n"},
+		{"a friend", "friends/db.yaml",
+			"config: {}\nchart: null\ntype: dependency\nname: db\napiVersion: kai/v1\n",
+			"apiVersion: kai/v1\nname: db\ntype: dependency\nchart: null\nconfig: {}\n"},
+		{"a friend by its keys", "-", "type: dependency\nname: db\napiVersion: kai/v1\n", "apiVersion: kai/v1\nname: db\ntype: dependency\n"},
+		{"another file", "values.yaml", "b:\n- x\na: 1\n", "b:\n  - x\na: 1\n"},
+		{"only comments", "kai.yaml", "\n# nothing\n\n\n# here\n", "# nothing\n\n# here\n"},
+		{"nothing", "kai.yaml", "", ""},
+		{"a dash on its own line", "values.yaml", "a:\n-\n  b: 1\n- # why\n  c: 1\n", "a:\n  -\n    b: 1\n  - # why\n    c: 1\n"},
+		{"keys with question marks", "values.yaml", "a:\n    ? b\n    : 1\n", "a:\n  ? b\n  : 1\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := format.File(c.file, []byte(c.in))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got) != c.want {
+				t.Errorf("got:\n%s\nwant:\n%s", got, c.want)
+			}
+			again, err := format.File(c.file, got)
+			if err != nil || !bytes.Equal(again, got) {
+				t.Errorf("again (%v):\n%s", err, again)
+			}
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ in, want string }{
+		"no YAML":          {"a: [\n", "kai.yaml:2"},
+		"a key twice":      {"a: 1\n---\nb: 1\nb: 2\n", "kai.yaml:4:1: the key \"b\" stands here twice"},
+		"a directive":      {"%YAML 1.2\n---\na: 1\n", "kai.yaml:1"},
+		"behind ---":       {"--- {a: 1}\n", "kai.yaml:1: a directive, or a document"},
+		"carriage return":  {"a: 1\rb: 2\n", "kai.yaml:1: a line ends in another way"},
+		"no last line end": {"a: |\n  b", "kai.yaml:1: formatting would change"},
+		"not UTF-8":        {"a: \xff\n", "kai.yaml:1:4: the file is not UTF-8"},
+	} {
+		if out, err := format.File("kai.yaml", []byte(c.in)); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+}
+
+// TestOrderIsTheSchemas: whatever the order names is a key of the format.
+func TestOrderIsTheSchemas(t *testing.T) {
+	t.Parallel()
+	w, err := workspace.Library()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{format.Descriptor, format.Workspace, format.Flavor, format.Friend} {
+		schema, err := w.Schema(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		known := map[string]bool{}
+		var visit func(v any)
+		visit = func(v any) {
+			switch v := v.(type) {
+			case map[string]any:
+				for key, part := range v {
+					known[key] = true
+					visit(part)
+				}
+			case []any:
+				for _, part := range v {
+					visit(part)
+				}
+			}
+		}
+		visit(schema)
+		for path, keys := range format.Known(kind) {
+			for _, key := range keys {
+				// A friend's version says nothing, but the head is one for all.
+				if !known[key] && !(kind == format.Friend && key == "version") {
+					t.Errorf("%s: %s: %s is no key", kind, path, key)
+				}
+			}
+		}
+		top := format.Known(kind)[""]
+		for key := range schema["properties"].(map[string]any) {
+			if !slices.Contains(top, key) {
+				t.Errorf("%s: the order does not name %s", kind, key)
+			}
+		}
+	}
+}
+
+// examples gives our own files.
+func examples(t testing.TB) map[string][]byte {
+	files := map[string][]byte{}
+	err := filepath.WalkDir(filepath.Join("..", "..", "testdata"), func(name string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(name) != ".yaml" {
+			return err
+		}
+		data, err := os.ReadFile(name)
+		files[filepath.ToSlash(name)] = data
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"webservice", "worker", "stateful", "cronjob", "job", "pod", "workload", "batch"} {
+		data, err := flavors.FS.ReadFile(dir + "/flavor.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		files["flavors/"+dir+"/flavor.yaml"] = data
+	}
+	entries, err := friends.FS.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) == ".yaml" {
+			data, err := friends.FS.ReadFile(e.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			files["friends/"+e.Name()] = data
+		}
+	}
+	return files
+}
+
+// TestExamplesAreFormatted: our own examples and the library are in our style.
+func TestExamplesAreFormatted(t *testing.T) {
+	t.Parallel()
+	for name, data := range examples(t) {
+		v, findings := source.ParseYAML(name, data)
+		if findings != nil || !format.Ours(v) {
+			continue
+		}
+		if got, err := format.File(name, data); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%s is not formatted (%v): run kai fmt\n%s", name, err, got)
+		}
+	}
+}
+
+// FuzzFile: what is formatted says the same, stays as it is when formatted again,
+// and has lost no comment.
+func FuzzFile(f *testing.F) {
+	for name, data := range examples(f) {
+		f.Add(filepath.Base(name), data)
+	}
+	for _, text := range []string{
+		"a: |2\n    x\n  y\nb: >-\n\n  z\n", "- - a\n  - b\n-\n  - c\n", "a: &x\n- 1\nb: *x\n", "? a\n: b\n", "{a: 1,\n b: 2}\n", "a: 'x\n\n  y'\n# z\n",
+		"a:\n  # c\n\n  # d\n  b: 1\n # e\nf: 2\n", "a: \"x \\\n  y\"\n", "a: !!str\n  b\n", "a:\n- b: 1\n\n  # c\n\n  d: 2\n# e\n", "a: b # c\n\n# d\n",
+	} {
+		f.Add("kai.yaml", []byte(text))
+		f.Add("kai.yaml", []byte("name: n\n"+text+"apiVersion: kai/v1\n"))
+	}
+	f.Fuzz(func(t *testing.T, name string, data []byte) {
+		got, err := format.File(name, data)
+		if err != nil {
+			return
+		}
+		before, findings := source.ParseYAML(name, data)
+		if findings == nil { // one document
+			after, findings := source.ParseYAML(name, got)
+			if findings != nil || !source.Equal(before, after) {
+				t.Errorf("it says something else: %v\n%q\n%q", findings, data, got)
+			}
+		}
+		again, err := format.File(name, got)
+		if err != nil || !bytes.Equal(got, again) {
+			t.Errorf("again: %v\n%q\n%q\n%q", err, data, got, again)
+		}
+		if a, b := comments(data), comments(got); !slices.Equal(a, b) {
+			t.Errorf("comments: %q\n%q", a, b)
+		}
+	})
+}
+
+// comments gives the lines that are comments, sorted.
+func comments(data []byte) []string {
+	var out []string
+	for line := range strings.Lines(string(data)) {
+		if line = strings.TrimSpace(strings.TrimPrefix(line, "\xef\xbb\xbf")); strings.HasPrefix(line, "#") {
+			out = append(out, line)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
