@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -94,7 +95,20 @@ func newServer(t *testing.T) *server {
 	t.Helper()
 	s := serverOf(t, cluster(t))
 	s.discover(t)
+	s.leaveOutCustom(t)
 	return s
+}
+
+// leaveOutCustom forgets the kinds that other tests have defined on the shared cluster.
+func (s *server) leaveOutCustom(t *testing.T) {
+	t.Helper()
+	var defined struct {
+		Items []struct{ Spec struct{ Group string } }
+	}
+	must(t, s.cluster.Get(t.Context(), "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &defined))
+	for _, d := range defined.Items {
+		maps.DeleteFunc(s.resources, func(name string, _ resource) bool { return strings.HasPrefix(name, d.Spec.Group+"/") })
+	}
 }
 
 // customServer is a server that has the definitions of Gateway API and of Istio, and is asked about nothing else.

@@ -219,13 +219,13 @@ of those in a folder, or of all flavors of the workspace. A case is a kai.yaml, 
 workspace. Each of its contexts is rendered and held to manifests/CONTEXT.yaml in its
 folder; its objects are held to Kubernetes' schemas, the rules of kai validate whose
 findings are errors, and helm lint. A case with an error.txt must be refused in those
-words. --update writes what comes out to these files, and removes those that no
-context renders to; look at the difference before you commit it.
+words. --update writes what comes out to these files, and removes those of contexts
+that are gone; look at the difference before you commit it.
 
 It ends with what of the flavor's templates never ran, and which of its fields no
 case sets.
 
-Exit codes: 0 all cases pass, 1 some fail.`,
+Exit codes: 0 all cases pass, 1 some fail, or there is none.`,
 		Example: a.example("flavors test", "flavors test queueworker --run 'queueworker/.*-tls'", "flavors test ./flavors/queueworker --update", "flavors test -o json --kube-version 1.34"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			var names []string
@@ -278,6 +278,9 @@ func testFlavors(ctx context.Context, a *app, w *workspaceFlags, f flavorTestFla
 	if err != nil {
 		return err
 	}
+	if len(places) == 0 {
+		return w.noFlavors()
+	}
 	reports := []*flavortest.Report{}
 	failed, ran := false, 0
 	for _, p := range places {
@@ -302,10 +305,37 @@ func testFlavors(ctx context.Context, a *app, w *workspaceFlags, f flavorTestFla
 		}
 		a.printFlavorCounts(reports)
 	})
-	if err == nil && failed {
-		err = &saidError{code: exitFailed}
+	switch {
+	case err != nil:
+		return err
+	case ran == 0:
+		return noCases(places)
+	case failed:
+		return &saidError{code: exitFailed}
 	}
-	return err
+	return nil
+}
+
+// noFlavors says that the workspace has no flavor to test.
+func (w *workspaceFlags) noFlavors() error {
+	ws, _, findings, err := w.openAs(true)
+	if err != nil || ws == nil {
+		return errors.Join(err, findings.Err())
+	}
+	looked := "it names no folders of flavors"
+	if folders := ws.FlavorFolders(); len(folders) > 0 {
+		looked = "looked for FLAVOR/" + descriptor.FlavorFile + " in " + strings.Join(folders, ", ")
+	}
+	return fmt.Errorf("the workspace has no flavor of its own: %s\n  hint: %s flavors new NAME makes one; one elsewhere is tested by its path", looked, w.app.as)
+}
+
+// noCases says that none of these flavors has a case.
+func noCases(places []flavorPlace) error {
+	var looked []string
+	for _, p := range places {
+		looked = append(looked, p.file(path.Join(p.dir, descriptor.FlavorTests)))
+	}
+	return fmt.Errorf("there is no case: looked for folders in %s\n  hint: a case is %s", strings.Join(looked, ", "), filepath.Join(looked[0], "CASE", descriptor.FileName))
 }
 
 // update writes the golden files of a report, and takes what is mended out of it.

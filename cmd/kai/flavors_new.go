@@ -73,6 +73,9 @@ func makeFlavor(ctx context.Context, a *app, w *workspaceFlags, f flavorNewFlags
 	if name == f.parent {
 		return fmt.Errorf("the flavor %s cannot extend itself\n  hint: --parent names another", name)
 	}
+	if isFolder := strings.HasPrefix(f.parent, ".") || filepath.IsAbs(f.parent); isFolder {
+		return fmt.Errorf("--parent %q is a path: --parent takes the name of a flavor\n  hint: %s flavors lists them", f.parent, a.as)
+	}
 	ws, err := w.libraryOpen()
 	if err != nil {
 		return err

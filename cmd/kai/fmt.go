@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,7 +33,8 @@ are.
 
 A PATH is a file, a folder, or - for what is given to it; without any it is this
 folder. In a folder those files are formatted that begin with our apiVersion; hidden
-folders and generated charts are left out.
+folders and generated charts are left out. A file that is named and that has another
+apiVersion, or none, keeps the order of its keys, which a note says.
 
 No file changes its meaning: what comes out is compared with what went in, and a file
 that would say something else is refused. Files are replaced as a whole. The exit code
@@ -56,6 +58,7 @@ func formatPaths(a *app, f fmtFlags, paths []string) error {
 		return formatInput(a, f)
 	}
 	var files []string
+	named := map[string]bool{}
 	for _, path := range paths {
 		if path == "-" {
 			return errors.New("- stands for what is given to kai, and for nothing beside it\n  hint: give it alone")
@@ -65,10 +68,13 @@ func formatPaths(a *app, f fmtFlags, paths []string) error {
 			return err
 		}
 		files = append(files, found...)
+		if len(found) == 1 && found[0] == path {
+			named[path] = true
+		}
 	}
 	changed, refused := 0, false
 	for _, file := range files {
-		differs, err := formatFile(a, f, file)
+		differs, err := formatFile(a, f, file, named[file])
 		if err != nil {
 			fmt.Fprintln(a.stderr, a.word(err))
 			refused = true
@@ -116,8 +122,8 @@ func formatInput(a *app, f fmtFlags) error {
 }
 
 // formatFile formats a file, or says that it is not formatted. differs is true where
-// it is not.
-func formatFile(a *app, f fmtFlags, file string) (differs bool, err error) {
+// it is not. named says that somebody gave its name: they learn if it is none of ours.
+func formatFile(a *app, f fmtFlags, file string, named bool) (differs bool, err error) {
 	// A link stays one: what it leads to is written.
 	real, err := filepath.EvalSymlinks(file)
 	if err != nil {
@@ -135,8 +141,14 @@ func formatFile(a *app, f fmtFlags, file string) (differs bool, err error) {
 		return false, err
 	}
 	out, err := format.File(filepath.ToSlash(file), data)
-	if err != nil || string(out) == string(data) {
+	if err != nil {
 		return false, err
+	}
+	if note := foreign(file, data); named && note != "" {
+		fmt.Fprintln(a.stderr, "note: "+note)
+	}
+	if string(out) == string(data) {
+		return false, nil
 	}
 	switch {
 	case f.diff:
@@ -178,6 +190,20 @@ func printFormatDiff(a *app, file string, before, after []byte) {
 	for _, line := range manifest.DiffText(string(before), string(after), 3) {
 		fmt.Fprintln(a.stdout, a.paintedLine(line))
 	}
+}
+
+// foreign says what keeps a file from being one that kai reads, or nothing.
+func foreign(file string, data []byte) string {
+	documents, findings := source.ParseYAMLStream(file, data)
+	switch {
+	case findings.Err() != nil:
+		return ""
+	case !slices.ContainsFunc(documents, format.Ours):
+		return file + " is none of kai's files by its apiVersion, so its keys stay in their order"
+	case len(documents) > 1:
+		return fmt.Sprintf("%s holds %d documents, and kai reads files of one", file, len(documents))
+	}
+	return ""
 }
 
 // ourVersion finds the line that files of ours have.

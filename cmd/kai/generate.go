@@ -178,6 +178,9 @@ func (w *workspaceFlags) remember(j *remake.Job, dir string) {
 		return
 	}
 	program, err := os.Executable()
+	if err == nil {
+		program, err = filepath.EvalSymlinks(program) // on macOS it is the name that was called
+	}
 	if err != nil {
 		return
 	}

@@ -177,7 +177,13 @@ func (s *selection) chooseFrom(a *app, known []string) ([]string, error) {
 		}
 		return nil, fmt.Errorf("there is no context %q\n  hint: %s", name, hint)
 	}
-	return slices.Compact(s.contexts), nil
+	var once []string // in the order that was given
+	for _, name := range s.contexts {
+		if !slices.Contains(once, name) {
+			once = append(once, name)
+		}
+	}
+	return once, nil
 }
 
 // matcher gives what the selector and the named services choose; nil is all.

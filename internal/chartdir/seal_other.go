@@ -2,7 +2,10 @@
 
 package chartdir
 
-import "time"
+import (
+	"io/fs"
+	"time"
+)
 
 const restTime = time.Hour
 
@@ -14,3 +17,6 @@ func (facts) isDir() bool { return false }
 func (facts) isOther() bool { return true }
 
 func (d *dir) keepsTime() bool { return false }
+
+// Private is not known on this system.
+func Private(fs.FileInfo) bool { return false }

@@ -3,6 +3,9 @@
 package chartdir
 
 import (
+	"io/fs"
+	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,4 +41,10 @@ func (d *dir) keepsTime() bool {
 	var st unix.Statfs_t
 	_, err := again(func() (int, error) { return 0, unix.Fstatfs(d.fd, &st) })
 	return err == nil && local(&st)
+}
+
+// Private says whether a file is this user's, and nobody else can write to it.
+func Private(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid() && info.Mode().Perm()&0o022 == 0
 }

@@ -259,7 +259,11 @@ func (c *checker) hold(schema *jsonschema.Schema, keywords func() map[string]any
 			if out == "" {
 				out = described(keywords(), pointerPath(leaf.InstanceLocation))
 			}
-			c.findings.Add("constraint", at.Origin, where, out, "%s", leaf.Message)
+			message := leaf.Message
+			if n, ok := strings.CutSuffix(message, " not multipleOf 1"); ok {
+				message = n + " is not a whole number"
+			}
+			c.findings.Add("constraint", at.Origin, where, out, "%s", message)
 		}
 	}
 }

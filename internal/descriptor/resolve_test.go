@@ -56,7 +56,7 @@ probes: [{name: get, httpGet: {port: http}, periodSeconds: 5}]
 		"appended to nothing":          {"", "{}", "args+: [c]", "args", "[c]", nil},
 		"named things are replaced":    {"", "routes: [http]", "routes: [grpc]", "routes", "{grpc: {port: 90}}", nil},
 		"named things are appended":    {"", "routes: [http]", "routes+: [grpc, {from: http, port: 81}]", "routes", "{http: {port: 81, hostname: a.b}, grpc: {port: 90}}", nil},
-		"a list in a free map appends": {"security: {add: [a]}", "security: {add+: [b]}", "{}", "security", "{add: [a, b]}", nil},
+		"a list in a free map appends": {"security: {capabilities: {add: [a]}}", "security: {capabilities: {add+: [b]}}", "{}", "security", "{capabilities: {add: [a, b]}}", nil},
 		"null removes":                 {"gracePeriod: 5", "gracePeriod: 6", "gracePeriod: null", "gracePeriod", "null", nil},
 		"null removes a default":       {"gracePeriod: 5", "gracePeriod: null", "{}", "gracePeriod", "null", nil},
 		"null removes inside":          {"labels: {a: 1, b: 2}", "labels: {a: null}", "{}", "labels", "{b: 2}", nil},

@@ -75,7 +75,7 @@ type Case struct {
 	Goldens []Golden `json:"-"`
 
 	releases []build.Release // of all contexts, for the coverage
-	fields   []*source.Value // that they set
+	fields   []*source.Value // that they set, or say where kai refuses them
 }
 
 // Kinds of problems.
@@ -84,6 +84,7 @@ const (
 	KindRefused = "refused" // kai refuses the case, or does not and should
 	KindRule    = "rule"    // an object breaks a rule, schemas included
 	KindLint    = "lint"
+	KindCase    = "case" // its folder has no descriptor
 )
 
 // Problem is why a case fails.
@@ -150,8 +151,9 @@ func (r *Report) Failed() bool {
 	return slices.ContainsFunc(r.Cases, func(c Case) bool { return len(c.Problems) > 0 })
 }
 
-// names lists the cases of a flavor: the folders below its tests with a descriptor
-// or a workspace.
+// names lists the cases of a flavor: the folders below its tests. Where the name
+// begins with a dot or an underscore, only one with a descriptor or a workspace is
+// a case, so that cases can have files in common.
 func names(fsys fs.FS, dir string) ([]string, error) {
 	tests := path.Join(dir, descriptor.FlavorTests)
 	entries, err := fs.ReadDir(fsys, tests)
@@ -163,14 +165,22 @@ func names(fsys fs.FS, dir string) ([]string, error) {
 	}
 	var out []string
 	for _, e := range entries {
-		for _, file := range []string{workspace.FileName, descriptor.FileName} {
-			if _, err := fs.Stat(fsys, path.Join(tests, e.Name(), file)); err == nil {
-				out = append(out, e.Name())
-				break
-			}
+		named := e.IsDir() && !strings.HasPrefix(e.Name(), ".") && !strings.HasPrefix(e.Name(), "_")
+		if named || hasAny(fsys, path.Join(tests, e.Name()), workspace.FileName, descriptor.FileName) != "" {
+			out = append(out, e.Name())
 		}
 	}
 	return out, nil
+}
+
+// hasAny gives the first of these files that a folder has, or "".
+func hasAny(fsys fs.FS, dir string, files ...string) string {
+	for _, file := range files {
+		if _, err := fs.Stat(fsys, path.Join(dir, file)); err == nil {
+			return file
+		}
+	}
+	return ""
 }
 
 // runner runs the cases of one flavor.
@@ -183,7 +193,12 @@ type runner struct {
 
 // run runs one case.
 func (r *runner) run(ctx context.Context, c *Case) error {
+	if hasAny(r.w.FS, c.Dir, workspace.FileName, descriptor.FileName) == "" {
+		c.Problems = append(c.Problems, r.noCase(c))
+		return nil
+	}
 	ws, findings := r.w.Within(c.Dir, path.Dir(r.flavor))
+	r.said(c, ws)
 	wanted := map[string][]byte{}
 	var refusals []string
 	if ws == nil || findings.Err() != nil {
@@ -204,6 +219,41 @@ func (r *runner) run(ctx context.Context, c *Case) error {
 	}
 	slices.Sort(refusals)
 	return r.judge(c, wanted, strings.Join(slices.Compact(refusals), ""))
+}
+
+// noCase says of a folder that nothing in it can be run.
+func (r *runner) noCase(c *Case) Problem {
+	p := Problem{
+		Kind: KindCase, File: c.Dir, Message: "there is neither " + descriptor.FileName + " nor " + workspace.FileName + " in the folder",
+		Hint: "write a " + descriptor.FileName + "; a folder that is no case has a name that begins with _",
+	}
+	for _, name := range []string{workspace.FileName, descriptor.FileName} {
+		if short := strings.TrimSuffix(name, ".yaml") + ".yml"; hasAny(r.w.FS, c.Dir, short) != "" {
+			p.Hint = "rename " + short + " to " + name
+		}
+	}
+	return p
+}
+
+// said notes what the files of a case say of contexts, those included that kai
+// refuses. ws is nil where they cannot be read as a workspace.
+func (r *runner) said(c *Case, ws *workspace.Workspace) {
+	var roots []*source.Value
+	for _, name := range []string{workspace.FileName, descriptor.FileName} {
+		if hasAny(r.w.FS, c.Dir, name) != "" {
+			root, _ := source.ReadYAML(r.w.FS, path.Join(c.Dir, name)) // the case has failed with the findings
+			roots = append(roots, root)
+		}
+	}
+	if ws != nil {
+		for _, s := range ws.Services {
+			roots = append(roots, s.Root())
+		}
+	}
+	for _, root := range roots {
+		c.fields = append(c.fields, root.Get("defaults"))
+		c.fields = append(c.fields, root.Get("contexts").ItemsOrNone()...)
+	}
 }
 
 // context renders a context of a case and looks at its objects. The findings are why
@@ -294,11 +344,16 @@ func (r *runner) judge(c *Case, wanted map[string][]byte, refused string) error 
 		return err
 	}
 	for _, e := range entries {
-		if _, ok := wanted[e.Name()]; !ok {
-			file := path.Join(dir, e.Name())
-			c.Goldens = append(c.Goldens, Golden{File: file})
-			c.Problems = append(c.Problems, Problem{Kind: KindGolden, File: file, Message: "nothing renders to it: the case has no such context"})
+		if _, ok := wanted[e.Name()]; ok || !isGolden(e) {
+			continue
 		}
+		file := path.Join(dir, e.Name())
+		if said != nil { // its contexts are refused, not gone
+			c.Problems = append(c.Problems, Problem{Kind: KindRefused, File: file, Message: "nothing renders to it: the case has an " + Refused, Hint: "remove one of the two"})
+			continue
+		}
+		c.Goldens = append(c.Goldens, Golden{File: file})
+		c.Problems = append(c.Problems, Problem{Kind: KindGolden, File: file, Message: "nothing renders to it: the case has no such context"})
 	}
 	for _, name := range c.Contexts {
 		data, ok := wanted[name+".yaml"]
@@ -313,6 +368,17 @@ func (r *runner) judge(c *Case, wanted map[string][]byte, refused string) error 
 		r.compare(c, file, have, data)
 	}
 	return nil
+}
+
+// isGolden says whether a file in the folder of manifests can be that of a context.
+// What else authors keep there is theirs.
+func isGolden(e fs.DirEntry) bool {
+	name, ok := strings.CutSuffix(e.Name(), ".yaml")
+	if !ok || e.IsDir() {
+		return false
+	}
+	_, ok = descriptor.InvalidName(name)
+	return ok
 }
 
 // compare holds a golden file to what it should say.

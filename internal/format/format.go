@@ -243,7 +243,7 @@ func (f *formatter) whole(root *yaml.Node, o *order) []string {
 		head--
 	}
 	tail := len(f.lines)
-	for tail > first+1 && !f.kept[tail-1] && (blank(f.lines[tail-1]) || comment(f.lines[tail-1]) && indent(f.lines[tail-1]) == 0) {
+	for tail > first+1 && !f.kept[tail-1] && blank(f.lines[tail-1]) {
 		tail--
 	}
 	out := squeezed(f.lines[:head], nil)
@@ -251,14 +251,7 @@ func (f *formatter) whole(root *yaml.Node, o *order) []string {
 	if head > 0 && blank(f.lines[head-1]) && len(out) > 0 {
 		out = append(out, "")
 	}
-	out = append(out, body...)
-	if footer := squeezed(f.lines[tail:], nil); len(footer) > 0 {
-		if blank(f.lines[tail]) {
-			out = append(out, "")
-		}
-		out = append(out, footer...)
-	}
-	return out
+	return append(out, body...)
 }
 
 // squeezed gives lines without blanks at their ends, one blank line at a time, none
@@ -338,7 +331,10 @@ func (f *formatter) block(n *yaml.Node, from, to, at int, o *order) []string {
 		return f.sequence(n, from, to, at, o)
 	}
 	first := f.text(from, to)
-	return append(f.above(from, first, at), f.shifted(first, to, at)...)
+	column := indent(f.lines[first])
+	end := f.behind(first, to, column, false)
+	out := append(f.above(from, first, at, column), f.shifted(first, end, at)...)
+	return append(out, f.tail(end, to, at, column)...)
 }
 
 // text gives the first line from one on that has more than a comment.
@@ -359,14 +355,16 @@ type entry struct {
 
 func (f *formatter) mapping(n *yaml.Node, from, to, at int, o *order) []string {
 	var entries []entry
-	start := from
+	start, column := from, n.Content[0].Column-1
 	for i := 0; i < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		line, end := key.Line-1, to
+		line, next := key.Line-1, to
 		if i+2 < len(n.Content) {
-			end = f.leading(n.Content[i+2].Line-1, line, key.Column-1)
+			next = n.Content[i+2].Line - 1
 		}
-		e := entry{above: f.above(start, line, at)}
+		level := value.Kind == yaml.SequenceNode && f.below(value, line+1, next) && indent(f.lines[f.first(value)]) == column
+		end := f.behind(line, next, column, level)
+		e := entry{above: f.above(start, line, at, column)}
 		if o != nil && !f.still {
 			e.rank = o.rank(key.Value)
 		}
@@ -380,7 +378,7 @@ func (f *formatter) mapping(n *yaml.Node, from, to, at int, o *order) []string {
 		start = end
 	}
 	slices.SortStableFunc(entries, func(a, b entry) int { return a.rank - b.rank })
-	return joined(entries)
+	return append(joined(entries), f.tail(start, to, at, column)...)
 }
 
 // below says whether a value is a block collection that stands in the lines below
@@ -390,22 +388,73 @@ func (f *formatter) below(value *yaml.Node, from, to int) bool {
 	return first >= from && first < to && f.text(from, to) == first
 }
 
-// leading gives the first of the comments and blank lines above a key or an item.
-func (f *formatter) leading(line, after, column int) int {
-	for line-1 > after && !f.kept[line-1] && (blank(f.lines[line-1]) || comment(f.lines[line-1]) && indent(f.lines[line-1]) <= column) {
-		line--
+// behind gives the first of the comments and blank lines at the end of an entry, from
+// line on to next, that are not its own: those from the first comment on that does not
+// stand deeper than the column of the entry. level says that the entry's value is a
+// list whose dashes stand in that column as well.
+func (f *formatter) behind(line, next, column int, level bool) int {
+	start := next
+	for start-1 > line && !f.kept[start-1] && (blank(f.lines[start-1]) || comment(f.lines[start-1])) {
+		start--
 	}
-	return line
+	if level {
+		start = f.items(start, next, column)
+	}
+	l := start
+	for l < next && (blank(f.lines[l]) || indent(f.lines[l]) > column) {
+		l++
+	}
+	for l > start && blank(f.lines[l-1]) {
+		l--
+	}
+	return l
 }
 
-// above gives comments and blank lines, at an indentation.
-func (f *formatter) above(from, to, at int) []string {
+// items gives the line after the last comment that is an item of a list, whose dashes
+// stand in a column, or from where there is none. Without its comment sign it is to be
+// an item still, and so it goes where the list goes.
+func (f *formatter) items(from, to, column int) int {
+	end, dash := from, -1
+	for l := from; l < to && (blank(f.lines[l]) || indent(f.lines[l]) >= column); l++ {
+		text := strings.TrimLeft(strings.TrimSpace(f.lines[l]), "#")
+		switch {
+		case strings.HasPrefix(strings.TrimSpace(text), "- "):
+			end, dash = l+1, indent(text)
+		case dash >= 0 && !blank(text) && indent(text) > dash:
+			end = l + 1
+		default:
+			dash = -1
+		}
+	}
+	return end
+}
+
+// above gives comments and blank lines above what moves from a column to an
+// indentation, as far from it as they were. The first never stands deeper than it: it
+// would belong to what comes before.
+func (f *formatter) above(from, to, at, column int) []string {
+	deeper := 0
+	if first := slices.IndexFunc(f.lines[from:to], comment); first >= 0 {
+		deeper = max(0, indent(f.lines[from+first])-column)
+	}
+	return f.comments(from, to, func(n int) int { return max(min(n, column), n-deeper) + at - column })
+}
+
+// tail gives comments and blank lines at the end of a collection that moves from a
+// column to an indentation. They stay deeper than what the collection stands in.
+func (f *formatter) tail(from, to, at, column int) []string {
+	return f.comments(from, to, func(n int) int { return max(n+at-column, at-1) })
+}
+
+// comments gives comments and blank lines, each comment where place puts its
+// indentation.
+func (f *formatter) comments(from, to int, place func(int) int) []string {
 	var out []string
 	for l := from; l < to; l++ {
 		line := strings.TrimSpace(f.lines[l])
 		switch {
 		case line != "":
-			out = append(out, strings.Repeat(" ", at)+line)
+			out = append(out, strings.Repeat(" ", max(0, place(indent(f.lines[l]))))+line)
 		case len(out) == 0 || out[len(out)-1] != "":
 			out = append(out, "")
 		}
@@ -427,7 +476,7 @@ func joined(entries []entry) []string {
 }
 
 // shifted gives lines as they are, the first of them at an indentation and the others
-// as far from it as they were. Comments below it stay below it.
+// as far from it as they were.
 func (f *formatter) shifted(from, to, at int) []string {
 	var out []string
 	by := at - indent(f.lines[from])
@@ -444,9 +493,6 @@ func (f *formatter) shifted(from, to, at int) []string {
 			line = strings.Repeat(" ", by) + line
 		case by < 0:
 			line = line[min(-by, indent(line)):]
-		}
-		if !f.kept[l] && comment(line) && indent(line) < at {
-			line = strings.Repeat(" ", at) + strings.TrimSpace(line)
 		}
 		out = append(out, line)
 	}
@@ -475,20 +521,25 @@ func (f *formatter) sequence(n *yaml.Node, from, to, at int, o *order) []string 
 		lines[i] = f.dash(n, item, last+1)
 		last = lines[i]
 	}
+	dash := indent(f.lines[lines[0]])
 	for i, item := range n.Content {
-		line, end := lines[i], to
+		line, next := lines[i], to
 		if i+1 < len(n.Content) {
-			end = f.leading(lines[i+1], line, indent(f.lines[line]))
+			next = lines[i+1]
 		}
-		e := entry{above: f.above(start, line, at)}
-		dash := indent(f.lines[line])
+		end := f.behind(line, next, dash, false)
+		e := entry{above: f.above(start, line, at, dash)}
 		if item.Kind == yaml.MappingNode && item.Style&yaml.FlowStyle == 0 && len(item.Content) > 0 && item.Content[0].Line-1 == line {
 			// Without its dash the item is a map like any other.
 			f.lines[line] = f.lines[line][:dash] + " " + f.lines[line][dash+1:]
 			if f.plain(item) {
 				above, itself := split(f.mapping(item, line, end, at+2, o.at("[]")))
 				for _, c := range above {
-					e.above = append(e.above, strings.TrimRight(strings.Repeat(" ", at)+strings.TrimSpace(c), " "))
+					// They stand above the dash now, and in its column.
+					if indent(c) > at {
+						c = strings.Repeat(" ", max(at, indent(c)-2)) + strings.TrimSpace(c)
+					}
+					e.above = append(e.above, c)
 				}
 				itself[0] = itself[0][:at] + "-" + itself[0][at+1:]
 				e.itself = itself
@@ -502,7 +553,7 @@ func (f *formatter) sequence(n *yaml.Node, from, to, at int, o *order) []string 
 		entries = append(entries, e)
 		start = end
 	}
-	return joined(entries)
+	return append(joined(entries), f.tail(start, to, at, dash)...)
 }
 
 // split parts the comments above the first key from the rest.

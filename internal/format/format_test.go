@@ -2,6 +2,7 @@ package format_test
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,7 +57,22 @@ func TestFile(t *testing.T) {
 			"# yaml-language-server: $schema=x.json\napiVersion: kai/v1\n# the name\nname: a\n"},
 		{"comments at the end", "kai.yaml",
 			"apiVersion: kai/v1\ncontexts:\n  - name: dev\n      # deep\n   # odd\n# the end\nname: a\n# footer\n\n\n# last\n",
-			"apiVersion: kai/v1\n# the end\nname: a\ncontexts:\n  - name: dev\n      # deep\n    # odd\n# footer\n\n# last\n"},
+			"apiVersion: kai/v1\n# the end\nname: a\ncontexts:\n  - name: dev\n      # deep\n   # odd\n# footer\n\n# last\n"},
+		{"comments behind the last item", "kai.yaml",
+			"apiVersion: kai/v1\nname: a\nroutes:\n  - port: 1\n    name: c\n  # admin is off\n  # - port: 9000\n  #   name: admin\ncontexts:\n  - image: x\n    name: dev\n  # prod comes later\n",
+			"apiVersion: kai/v1\nname: a\nroutes:\n  - name: c\n    port: 1\n  # admin is off\n  # - port: 9000\n  #   name: admin\ncontexts:\n  - name: dev\n    image: x\n  # prod comes later\n"},
+		{"comments behind an item's last key", "kai.yaml",
+			"apiVersion: kai/v1\nname: a\ncontexts:\n  - env:\n      A: 1\n      # B: 2\n    name: dev\n      # of the name\n    # flavor: job\n\n  # above\n  - name: prod\n    tag: x\n  # after\n",
+			"apiVersion: kai/v1\nname: a\ncontexts:\n  - name: dev\n      # of the name\n    env:\n      A: 1\n      # B: 2\n    # flavor: job\n\n  # above\n  - name: prod\n    tag: x\n  # after\n"},
+		{"comments behind a list at its key's level", "kai.yaml",
+			"name: a\nroutes:\n- port: 1\n  name: c\n  # path: /\n# admin is off\n# - port: 9000\n#   name: admin\n# the version\napiVersion: kai/v1\ncontexts:\n- name: dev\n# the end\n",
+			"# the version\napiVersion: kai/v1\nname: a\nroutes:\n  - name: c\n    port: 1\n    # path: /\n  # admin is off\n  # - port: 9000\n  #   name: admin\ncontexts:\n  - name: dev\n# the end\n"},
+		{"comments at the beginning of the line", "kai.yaml",
+			"apiVersion: kai/v1\nname: a\ncontexts:\n  - name: dev\n#    flavor: job\n    image: x\n    # y\n",
+			"apiVersion: kai/v1\nname: a\ncontexts:\n  - name: dev\n#    flavor: job\n    image: x\n    # y\n"},
+		{"comments within comments", "kai.yaml",
+			"apiVersion: kai/v1\nname: a\ncontexts:\n    - name: dev\n    # - name: prod\n        # image: x\n",
+			"apiVersion: kai/v1\nname: a\ncontexts:\n  - name: dev\n  # - name: prod\n      # image: x\n"},
 		{"several documents", "all.yaml",
 			"---  # first\nname: a\napiVersion: kai/v1\n---\nb:\n- c\n...\n",
 			"---  # first\napiVersion: kai/v1\nname: a\n---\nb:\n  - c\n...\n"},
@@ -91,6 +107,51 @@ func TestFile(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUncommented: an item, or the last key of a map, that is commented out before
+// formatting says the same when its comment signs are taken away again.
+func TestUncommented(t *testing.T) {
+	t.Parallel()
+	for _, list := range []string{"  ", ""} {
+		text := "name: a\nroutes:\n" + in(list, "- port: 1\n  name: c\n- path: /\n  port: 2\n  name: d\n- name: e\n") +
+			"contexts:\n" + in(list, "- env:\n    B: 1\n    A: 2\n  routes:\n"+in("  "+list, "- port: 1\n  name: f\n- port: 3\n")+"  name: dev\n- env:\n    A: 1\n  name: prod\n  image: x\n") +
+			"images:\n" + in(list, "- tag: x\n  name: y\n- name: z\n") + "apiVersion: kai/v1\n"
+		want, findings := source.ParseYAML("kai.yaml", []byte(text))
+		if findings != nil {
+			t.Fatal(findings)
+		}
+		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+		depth := func(line string) int { return len(line) - len(strings.TrimLeft(line, " -")) }
+		column := func(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+		for i, line := range lines {
+			end := i + 1
+			for end < len(lines) && (column(lines[end]) > column(line) || lines[end][column(line)] == '-' && line[column(line)] != '-' && column(lines[end]) == column(line)) {
+				end++
+			}
+			item, last := line[column(line)] == '-', end < len(lines) && depth(lines[end]) <= depth(line) && (lines[end][column(lines[end])] == '-' || column(lines[end]) < column(line))
+			if column(line) == 0 && !item || !item && !last {
+				continue
+			}
+			commented := slices.Clone(lines)
+			for j := i; j < end; j++ {
+				commented[j] = lines[j][:column(line)] + "# " + lines[j][column(line):]
+			}
+			got, err := format.File("kai.yaml", []byte(strings.Join(commented, "\n")+"\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			after, findings := source.ParseYAML("kai.yaml", bytes.ReplaceAll(got, []byte("# "), nil))
+			if findings != nil || !source.Equal(want, after) {
+				t.Errorf("line %d (%v):\n%s\nbecame:\n%s", i+1, findings, strings.Join(commented, "\n"), got)
+			}
+		}
+	}
+}
+
+// in gives lines at an indentation.
+func in(indentation, lines string) string {
+	return indentation + strings.TrimSuffix(strings.ReplaceAll(lines, "\n", "\n"+indentation), indentation)
 }
 
 func TestRefused(t *testing.T) {
@@ -215,6 +276,7 @@ func FuzzFile(f *testing.F) {
 	for _, text := range []string{
 		"a: |2\n    x\n  y\nb: >-\n\n  z\n", "- - a\n  - b\n-\n  - c\n", "a: &x\n- 1\nb: *x\n", "? a\n: b\n", "{a: 1,\n b: 2}\n", "a: 'x\n\n  y'\n# z\n",
 		"a:\n  # c\n\n  # d\n  b: 1\n # e\nf: 2\n", "a: \"x \\\n  y\"\n", "a: !!str\n  b\n", "a:\n- b: 1\n\n  # c\n\n  d: 2\n# e\n", "a: b # c\n\n# d\n",
+		"routes:\n  - port: 1\n    name: c\n  # off\n  # - port: 9000\n", "routes:\n- port: 1\n  name: c\n  # x\n# - port: 2\n#   y: 1\n# z\n", "a:\n  b: 1\n # c\n# d\n    # e\n",
 	} {
 		f.Add("kai.yaml", []byte(text))
 		f.Add("kai.yaml", []byte("name: n\n"+text+"apiVersion: kai/v1\n"))
@@ -238,7 +300,41 @@ func FuzzFile(f *testing.F) {
 		if a, b := comments(data), comments(got); !slices.Equal(a, b) {
 			t.Errorf("comments: %q\n%q", a, b)
 		}
+		text, columns := places(data)
+		formatted, after := places(got)
+		if !maps.EqualFunc(text, formatted, slices.Equal) {
+			return // indented anew, and comments with it
+		}
+		for line, before := range columns {
+			for i, column := range after[line] {
+				if i < len(before) && column > before[i] {
+					t.Errorf("a comment is indented: %q\n%q\n%q", line, data, got)
+				}
+			}
+		}
 	})
+}
+
+// places gives the columns, sorted, of what stands in the lines: of text behind its
+// dashes, and of comments.
+func places(data []byte) (text, comments map[string][]int) {
+	text, comments = map[string][]int{}, map[string][]int{}
+	for line := range strings.Lines(string(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))) {
+		said := strings.TrimSpace(strings.TrimLeft(line, " -"))
+		column := len(line) - len(strings.TrimLeft(line, " -"))
+		into := text
+		if strings.HasPrefix(strings.TrimSpace(line), "#") {
+			into = comments
+		}
+		into[said] = append(into[said], column)
+	}
+	delete(text, "")
+	for _, into := range []map[string][]int{text, comments} {
+		for _, columns := range into {
+			slices.Sort(columns)
+		}
+	}
+	return text, comments
 }
 
 // comments gives the lines that are comments, sorted.

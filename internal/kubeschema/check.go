@@ -185,7 +185,8 @@ func (c *checker) fields(n *Node, where *at, m map[string]any) {
 			continue
 		}
 		here := at{parent: where, field: k}
-		if k == "status" || k == "volumeClaimTemplates" && c.schemas.number < claimsJudged {
+		status := k == "status" && n.fields[k] == nil // not that of a condition
+		if status || k == "volumeClaimTemplates" && c.schemas.number < claimsJudged {
 			c.decodeOnly++
 			c.value(p, &here, v)
 			c.decodeOnly--

@@ -81,6 +81,64 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// TestRefusals are what the server refuses beyond the schemas, and what stands next to
+// it and is taken.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	const pod = "metadata: {labels: {app: a}}, spec: {containers: [{name: a, image: a}]}"
+	const daemon = "{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: a}, spec: {selector: {matchLabels: {app: a}}, updateStrategy: WHAT, template: {" + pod + "}}}"
+	const stateful = "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: a}, spec: {serviceName: a, selector: {matchLabels: {app: a}}, WHAT, template: {" + pod + "}}}"
+	const claim = "volumeClaimTemplates: [{metadata: {name: a}, spec: {accessModes: [MODES], resources: {requests: {storage: 1Gi}}}}]"
+	const job = "{apiVersion: batch/v1, kind: Job, metadata: {name: a}, spec: {completions: 2, completionMode: Indexed, WHAT, template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}"
+	const cron = "{apiVersion: batch/v1, kind: CronJob, metadata: {name: a}, spec: {schedule: 0 3 * * *, timeZone: WHAT, jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}}}"
+	const sleeper = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {WHAT, containers: [{name: a, image: a, lifecycle: {preStop: {sleep: {seconds: 31}}}}]}}"
+	const surge = "value spec.updateStrategy.rollingUpdate.maxSurge"
+	const neither = "value spec.updateStrategy.rollingUpdate.maxUnavailable"
+	const rule = "value spec.podFailurePolicy.rules[0]"
+	onFailure := strings.Replace(job, "Never", "OnFailure", 1)
+	for _, test := range []struct{ object, what, want string }{
+		{daemon, "{rollingUpdate: {maxSurge: 0, maxUnavailable: 0}}", neither},
+		{daemon, "{rollingUpdate: {maxUnavailable: 0%}}", neither},
+		{daemon, "{rollingUpdate: {maxSurge: 1, maxUnavailable: 1}}", surge},
+		{daemon, "{rollingUpdate: {maxSurge: 10%}}", surge},
+		{daemon, "{rollingUpdate: {maxSurge: 10%, maxUnavailable: 0%}}", ""},
+		{daemon, "{rollingUpdate: {maxSurge: 0}}", ""},
+		{daemon, "{rollingUpdate: {}}", ""},
+		{daemon, "{rollingUpdate: {maxUnavailable: 200%}}", neither},
+		{daemon, "{type: OnDelete, rollingUpdate: {maxSurge: 1, maxUnavailable: 200%}}", ""},
+		{stateful, "updateStrategy: {rollingUpdate: {maxUnavailable: 0}}", ""}, // of 1.36
+		{stateful, strings.Replace(claim, "MODES", "ReadWriteOnc", 1), "value spec.volumeClaimTemplates[0].spec.accessModes: \"ReadWriteOnc\""},
+		{stateful, strings.Replace(claim, "MODES", "ReadWriteOncePod, ReadOnlyMany", 1), "beside other access modes"},
+		{stateful, strings.Replace(claim, "MODES", "ReadWriteOnce, ReadOnlyMany, ReadWriteMany", 1), ""},
+		{job, "backoffLimitPerIndex: 1, maxFailedIndexes: 1", ""},
+		{onFailure, "backoffLimitPerIndex: 1", ""},
+		{job, "maxFailedIndexes: 1", "required spec.backoffLimitPerIndex"},
+		{job, "podFailurePolicy: {rules: [{action: FailIndex, onPodConditions: [{type: A}]}]}", rule + ".action"},
+		{job, "podFailurePolicy: {rules: [{action: Ignore, onPodConditions: [{type: A, status: 'true'}]}]}", rule + ".onPodConditions[0].status: \"true\""},
+		{job, "podFailurePolicy: {rules: [{action: Ignore, onPodConditions: [{type: A, status: 'Unknown'}]}]}", ""},
+		{job, "podFailurePolicy: {rules: [{action: Ignore}]}", rule},
+		{onFailure, "podFailurePolicy: {rules: [{action: Ignore, onPodConditions: [{type: A}]}]}", "value spec.template.spec.restartPolicy"},
+		{cron, "Europe/Berlin", ""},
+		{cron, "America/Argentina/ComodRivadavia", ""},
+		{cron, "Etc/GMT+3", ""},
+		{cron, "local", "value spec.timeZone"},
+		{cron, "Europe/Berlin (CET)", "value spec.timeZone"},
+		{cron, "''", "value spec.timeZone"},
+		{sleeper, "terminationGracePeriodSeconds: 31", ""},
+		{sleeper, "terminationGracePeriodSeconds: 20", "spec.containers[name=a].lifecycle.preStop.sleep.seconds: must be between 0 and terminationGracePeriodSeconds, which is 20"},
+		{sleeper, "hostNetwork: false", "which is 30"},
+	} {
+		got := words(load(t, "1.36").Validate(parse(t, strings.Replace(test.object, "WHAT", test.what, 1))))
+		if test.want == "" && got != "" || !strings.Contains(got, test.want) {
+			t.Errorf("%s: got %q, want %q", test.what, got, test.want)
+		}
+	}
+	none := parse(t, strings.Replace(stateful, "WHAT", "updateStrategy: {rollingUpdate: {maxUnavailable: 0}}", 1))
+	if got := words(load(t, "1.37").Validate(none)); !strings.Contains(got, neither+": may not be 0") {
+		t.Errorf("1.37 takes a StatefulSet with maxUnavailable: 0: %q", got)
+	}
+}
+
 func TestMinors(t *testing.T) {
 	t.Parallel()
 	if got := kubeschema.Minors(); len(got) < 4 || !slices.Contains(got, "1.33") || !slices.Contains(got, "1.36") {

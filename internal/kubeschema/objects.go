@@ -50,6 +50,7 @@ var objectRules = map[string]objectRule{
 	"apps.v1.DaemonSetSpec":             daemonSetSpec,
 	"apps.v1.ReplicaSetSpec":            func(c *checker, where *at, m map[string]any) { c.workload(where, m) },
 	"apps.v1.DeploymentStrategy":        deploymentStrategy,
+	"apps.v1.DaemonSetUpdateStrategy":   daemonSetStrategy,
 	"batch.v1.Job":                      needSpec,
 	"batch.v1.JobSpec":                  jobSpec,
 	"networking.v1.Ingress":             needSpec,

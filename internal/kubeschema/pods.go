@@ -79,6 +79,7 @@ func podSpec(c *checker, where *at, m map[string]any) {
 		}
 	}
 	c.unique(where.child("initContainers"), inits, "name")
+	c.sleeps(where, m)
 	if text(m["dnsPolicy"]) == "None" && empty(object(m, "dnsConfig")["nameservers"]) {
 		c.add(where.child("dnsConfig").child("nameservers"), Required, "", "the field is required where dnsPolicy is None")
 	}
@@ -99,6 +100,33 @@ func podSpec(c *checker, where *at, m map[string]any) {
 				hostPort, ok := whole(port["hostPort"])
 				if ok && hostPort != 0 && hostPort != number {
 					c.add(where.child("containers").item(i, one).child("ports").item(j, port).child("hostPort"), Value, "", "must be the containerPort where the pod has the host's network")
+				}
+			}
+		}
+	}
+}
+
+// defaultGrace is how many seconds pods have to end where nothing says it.
+const defaultGrace = 30
+
+// sleeps checks that no hook sleeps for longer than the pod may take to end.
+func (c *checker) sleeps(where *at, m map[string]any) {
+	grace, ok := whole(m["terminationGracePeriodSeconds"])
+	switch {
+	case m["terminationGracePeriodSeconds"] == nil:
+		grace = defaultGrace
+	case !ok:
+		return
+	case grace < 0 && c.kind == "Pod": // which the server reads so
+		grace = 1
+	}
+	for _, field := range []string{"containers", "initContainers"} {
+		for i, one := range list(m, field) {
+			for _, hook := range []string{"preStop", "postStart"} {
+				seconds, ok := whole(object(object(object(one, "lifecycle"), hook), "sleep")["seconds"])
+				if ok && (seconds < 0 || seconds > grace) {
+					c.add(where.child(field).item(i, one).child("lifecycle").child(hook).child("sleep").child("seconds"), Value, "",
+						"must be between 0 and terminationGracePeriodSeconds, which is %d", grace)
 				}
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,7 +98,7 @@ var fieldRules = map[string]fields{
 	"core.v1.TopologySpreadConstraint":  {"maxSkew": atLeast(1), "minDomains": atLeast(1), "matchLabelKeys": each(nonEmptyKey)},
 	"core.v1.Volume":                    {"name": label},
 	"core.v1.VolumeMount":               {"subPath": localPath, "subPathExpr": localPath},
-	"core.v1.PersistentVolumeClaimSpec": {"storageClassName": subdomain, "volumeMode": filled},
+	"core.v1.PersistentVolumeClaimSpec": {"storageClassName": subdomain, "volumeMode": filled, "accessModes": accessModes},
 	"core.v1.Toleration":                {"key": labelKey},
 	"apps.v1.DeploymentSpec": {
 		"replicas": nonNegative, "minReadySeconds": nonNegative, "revisionHistoryLimit": nonNegative, "progressDeadlineSeconds": nonNegative,
@@ -111,32 +112,32 @@ var fieldRules = map[string]fields{
 		"whenDeleted": oneOf("Retain", "Delete"), "whenScaled": oneOf("Retain", "Delete"),
 	},
 	"apps.v1.RollingUpdateDeployment":          {"maxUnavailable": upTo100Percent, "maxSurge": intOrPercent},
-	"apps.v1.RollingUpdateDaemonSet":           {"maxUnavailable": upTo100Percent, "maxSurge": upTo100Percent},
 	"apps.v1.RollingUpdateStatefulSetStrategy": {"partition": nonNegative},
 	"batch.v1.JobSpec": {
 		"parallelism": nonNegative, "completions": nonNegative, "activeDeadlineSeconds": nonNegative, "backoffLimit": nonNegative,
 		"ttlSecondsAfterFinished": nonNegative, "backoffLimitPerIndex": nonNegative, "maxFailedIndexes": nonNegative,
 	},
 	"batch.v1.CronJobSpec": {
-		"schedule": schedule, "startingDeadlineSeconds": nonNegative, "successfulJobsHistoryLimit": nonNegative,
+		"schedule": schedule, "timeZone": timeZone, "startingDeadlineSeconds": nonNegative, "successfulJobsHistoryLimit": nonNegative,
 		"failedJobsHistoryLimit": nonNegative,
 	},
-	"networking.v1.IngressRule":                   {"host": host},
-	"networking.v1.IngressTLS":                    {"hosts": each(host)},
-	"networking.v1.IngressSpec":                   {"ingressClassName": both(filled, subdomain)},
-	"networking.v1.IPBlock":                       {"cidr": cidr, "except": each(cidr)},
-	"networking.v1.NetworkPolicyPort":             {"port": portNumberOrName},
-	"networking.v1.ServiceBackendPort":            {"number": orZero(portNumber), "name": portName},
-	"policy.v1.PodDisruptionBudgetSpec":           {"minAvailable": upTo100Percent, "maxUnavailable": upTo100Percent, "unhealthyPodEvictionPolicy": filled},
-	"autoscaling.v1.HorizontalPodAutoscalerSpec":  {"minReplicas": atLeast(1), "maxReplicas": atLeast(1)},
-	"autoscaling.v2.HorizontalPodAutoscalerSpec":  {"minReplicas": atLeast(1), "maxReplicas": atLeast(1)},
-	"autoscaling.v2.MetricSpec":                   {"type": oneOf("Object", "Pods", "Resource", "ContainerResource", "External")},
-	"autoscaling.v2.MetricTarget":                 {"type": oneOf("Utilization", "Value", "AverageValue"), "averageUtilization": atLeast(1), "averageValue": positiveQuantity, "value": positiveQuantity},
-	"scheduling.v1.PriorityClass":                 {"preemptionPolicy": filled},
-	"storage.v1.StorageClass":                     {"volumeBindingMode": filled, "provisioner": named(func(s string) []string { return validation.IsQualifiedName(strings.ToLower(s)) })},
-	"autoscaling.v2.HPAScalingRules":              {"stabilizationWindowSeconds": between(0, 3600), "selectPolicy": oneOf("Max", "Min", "Disabled")},
-	"autoscaling.v2.HPAScalingPolicy":             {"value": atLeast(1), "periodSeconds": between(1, 1800)},
-	"apimachinery.pkg.apis.meta.v1.LabelSelector": {"matchLabels": labels},
+	"batch.v1.PodFailurePolicyOnPodConditionsPattern": {"status": oneOf("True", "False", "Unknown"), "type": qualifiedName},
+	"networking.v1.IngressRule":                       {"host": host},
+	"networking.v1.IngressTLS":                        {"hosts": each(host)},
+	"networking.v1.IngressSpec":                       {"ingressClassName": both(filled, subdomain)},
+	"networking.v1.IPBlock":                           {"cidr": cidr, "except": each(cidr)},
+	"networking.v1.NetworkPolicyPort":                 {"port": portNumberOrName},
+	"networking.v1.ServiceBackendPort":                {"number": orZero(portNumber), "name": portName},
+	"policy.v1.PodDisruptionBudgetSpec":               {"minAvailable": upTo100Percent, "maxUnavailable": upTo100Percent, "unhealthyPodEvictionPolicy": filled},
+	"autoscaling.v1.HorizontalPodAutoscalerSpec":      {"minReplicas": atLeast(1), "maxReplicas": atLeast(1)},
+	"autoscaling.v2.HorizontalPodAutoscalerSpec":      {"minReplicas": atLeast(1), "maxReplicas": atLeast(1)},
+	"autoscaling.v2.MetricSpec":                       {"type": oneOf("Object", "Pods", "Resource", "ContainerResource", "External")},
+	"autoscaling.v2.MetricTarget":                     {"type": oneOf("Utilization", "Value", "AverageValue"), "averageUtilization": atLeast(1), "averageValue": positiveQuantity, "value": positiveQuantity},
+	"scheduling.v1.PriorityClass":                     {"preemptionPolicy": filled},
+	"storage.v1.StorageClass":                         {"volumeBindingMode": filled, "provisioner": named(func(s string) []string { return validation.IsQualifiedName(strings.ToLower(s)) })},
+	"autoscaling.v2.HPAScalingRules":                  {"stabilizationWindowSeconds": between(0, 3600), "selectPolicy": oneOf("Max", "Min", "Disabled")},
+	"autoscaling.v2.HPAScalingPolicy":                 {"value": atLeast(1), "periodSeconds": between(1, 1800)},
+	"apimachinery.pkg.apis.meta.v1.LabelSelector":     {"matchLabels": labels},
 }
 
 var containerFields = fields{"name": label, "restartPolicy": both(filled, oneOf("Always", "Never", "OnFailure"))}
@@ -365,6 +366,43 @@ const (
 	maxAnnotations = 256 << 10
 	maxData        = 1 << 20
 )
+
+// accessModes checks those of a claim.
+func accessModes(v any) string {
+	modes, _ := v.([]any)
+	known := []string{"ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"}
+	for _, mode := range modes {
+		if s, ok := mode.(string); (ok || mode == nil) && !slices.Contains(known, s) {
+			return fmt.Sprintf("%q is not among the values that the field takes: %s", s, strings.Join(known, ", "))
+		}
+	}
+	for _, mode := range modes {
+		if (text(mode) == "ReadWriteOncePod") != (text(modes[0]) == "ReadWriteOncePod") {
+			return "may not have ReadWriteOncePod beside other access modes"
+		}
+	}
+	return ""
+}
+
+var timeZonePart = regexp.MustCompile(`^[A-Za-z._0-9+-]{1,14}$`)
+
+// timeZone checks how a time zone is written. Which there are is the server's to
+// say, whose list may be newer than any here.
+func timeZone(v any) string {
+	s, ok := v.(string)
+	if !ok {
+		return ""
+	}
+	if strings.EqualFold(s, "Local") {
+		return "must name a time zone, such as Europe/Berlin"
+	}
+	for part := range strings.SplitSeq(s, "/") {
+		if part == "." || part == ".." || strings.HasPrefix(part, "-") || !timeZonePart.MatchString(part) {
+			return fmt.Sprintf("%q is not the name of a time zone, such as Europe/Berlin", s)
+		}
+	}
+	return ""
+}
 
 // cron checks a schedule as far as it is sure to be wrong.
 func cron(s string) []string {

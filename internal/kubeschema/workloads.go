@@ -2,6 +2,8 @@ package kubeschema
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // workload checks a selector, and that it selects the pods of the template.
@@ -80,17 +82,58 @@ func deploymentStrategy(c *checker, where *at, m map[string]any) {
 	}
 }
 
+func daemonSetStrategy(c *checker, where *at, m map[string]any) {
+	rolling := object(m, "rollingUpdate")
+	if rolling == nil || text(m["type"]) == "OnDelete" {
+		return
+	}
+	for _, name := range []string{"maxSurge", "maxUnavailable"} {
+		if problem := upTo100Percent(rolling[name]); problem != "" {
+			c.add(where.child("rollingUpdate").child(name), Value, "", "%s", problem)
+		}
+	}
+	surge, unavailable := rolling["maxSurge"], rolling["maxUnavailable"]
+	if none(unavailable) && (none(surge) || surge == nil) {
+		c.add(where.child("rollingUpdate").child("maxUnavailable"), Value, "", "may not be 0 where maxSurge is 0")
+	}
+	if some(surge) && (some(unavailable) || unavailable == nil) {
+		c.add(where.child("rollingUpdate").child("maxSurge"), Value, "set maxUnavailable: 0", "may be set only where maxUnavailable is 0, and that is 1 where nothing stands there")
+	}
+}
+
 // none says whether a number or percentage is written as zero.
 func none(v any) bool {
-	i, ok := whole(v)
-	return ok && i == 0 || text(v) == "0%"
+	i, ok := amount(v)
+	return ok && i == 0
 }
+
+// some says whether a number or percentage is written, and is not zero.
+func some(v any) bool {
+	i, ok := amount(v)
+	return ok && i != 0
+}
+
+// amount gives a number, or that of a percentage.
+func amount(v any) (int64, bool) {
+	if percent, ok := strings.CutSuffix(text(v), "%"); ok {
+		i, err := strconv.ParseInt(percent, 10, 64)
+		return i, err == nil
+	}
+	return whole(v)
+}
+
+// maxUnavailableJudged is the first minor that keeps the maxUnavailable of
+// StatefulSets, and judges it; those before drop it.
+const maxUnavailableJudged = 37
 
 func statefulSetSpec(c *checker, where *at, m map[string]any) {
 	c.workload(where, m)
 	strategy := object(m, "updateStrategy")
 	if text(strategy["type"]) == "OnDelete" && strategy["rollingUpdate"] != nil {
 		c.add(where.child("updateStrategy").child("rollingUpdate"), Value, "", "may not be set where the type is OnDelete")
+	}
+	if none(object(strategy, "rollingUpdate")["maxUnavailable"]) && c.schemas.number >= maxUnavailableJudged {
+		c.add(where.child("updateStrategy").child("rollingUpdate").child("maxUnavailable"), Value, "", "may not be 0")
 	}
 }
 
@@ -102,6 +145,21 @@ func jobSpec(c *checker, where *at, m map[string]any) {
 	pod := object(object(m, "template"), "spec")
 	if policy := text(pod["restartPolicy"]); policy == "" || policy == "Always" {
 		c.add(where.child("template").child("spec").child("restartPolicy"), Value, "", "must be OnFailure or Never")
+	}
+	if text(pod["restartPolicy"]) == "OnFailure" && m["podFailurePolicy"] != nil {
+		c.add(where.child("template").child("spec").child("restartPolicy"), Value, "", "must be Never beside a podFailurePolicy")
+	}
+	if m["maxFailedIndexes"] != nil && m["backoffLimitPerIndex"] == nil {
+		c.add(where.child("backoffLimitPerIndex"), Required, "", "the field is required beside maxFailedIndexes")
+	}
+	for i, rule := range list(object(m, "podFailurePolicy"), "rules") {
+		here := where.child("podFailurePolicy").child("rules").item(i, rule)
+		if text(rule["action"]) == "FailIndex" && m["backoffLimitPerIndex"] == nil {
+			c.add(here.child("action"), Value, "", "may be FailIndex only beside backoffLimitPerIndex")
+		}
+		if (rule["onExitCodes"] == nil) == empty(rule["onPodConditions"]) {
+			c.add(here, Value, "", "must have either onExitCodes or onPodConditions")
+		}
 	}
 	if m["selector"] != nil && m["manualSelector"] != true {
 		c.add(where.child("selector"), Value, "", "is the controller's to set")

@@ -381,3 +381,56 @@ func TestTogether(t *testing.T) {
 	}
 	b.compare()
 }
+
+// TestNotOurs believes nothing that others may have put in the place of what is
+// remembered, does not wait for it, and removes nobody's files.
+func TestNotOurs(t *testing.T) {
+	t.Parallel()
+	s := store{dir: t.TempDir()}
+	file := s.file("workspace", "out")
+	if err := s.save(file, &state{maker: "kai", inputs: []inputs{{}}}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Lstat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !chartdir.Private(info) {
+		t.Skip("whose a file is cannot be told here")
+	}
+	if s.load(file, "kai") == nil {
+		t.Fatal("it is not read")
+	}
+	if err := os.Chmod(file, 0o622); err != nil {
+		t.Fatal(err)
+	}
+	if s.load(file, "kai") != nil {
+		t.Error("others can write to it")
+	}
+	link := s.file("workspace", "link")
+	if err := errors.Join(os.Chmod(file, 0o600), os.Symlink(file, link)); err != nil {
+		t.Fatal(err)
+	}
+	if s.load(link, "kai") != nil {
+		t.Error("it is a link")
+	}
+	if err := os.Truncate(file, maxState+1); err != nil {
+		t.Fatal(err)
+	}
+	if s.load(file, "kai") != nil {
+		t.Error("it is too large")
+	}
+
+	old := time.Now().Add(-2 * keep)
+	other := filepath.Join(s.dir, "model.go")
+	if err := errors.Join(os.WriteFile(other, nil, 0o600), os.Chtimes(other, old, old), os.Chtimes(file, old, old)); err != nil {
+		t.Fatal(err)
+	}
+	s.sweep()
+	if _, err := os.Lstat(other); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("it is kept for ever")
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -168,6 +169,9 @@ func (r *decoder) text() string {
 	return string(r.bytes(n))
 }
 
+// maxState bounds what is read as a state: enough for 100,000 charts.
+const maxState = 256 << 20
+
 // store keeps states as files in a folder, one for each workspace, context and
 // folder of charts. Whatever is wrong with it, there is no state.
 type store struct{ dir string }
@@ -180,6 +184,12 @@ func (s store) file(workspace, out string) string {
 
 func (s store) load(file, maker string) *state {
 	if s.dir == "" {
+		return nil
+	}
+	// A pipe in its place would be waited for, and what others can put there is not
+	// to be believed.
+	info, err := os.Lstat(file)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxState || !chartdir.Private(info) {
 		return nil
 	}
 	data, err := os.ReadFile(file)
@@ -219,13 +229,20 @@ func (s store) save(file string, of *state) error {
 // keep is how long a state is kept that nobody has written anew.
 const keep = 90 * 24 * time.Hour
 
-// sweep removes what nobody uses any more.
+// ours are the names of states, and of those that are being written.
+var ours = regexp.MustCompile(`^([0-9a-f]{32}|\.new-[0-9]+)$`)
+
+// sweep removes states that nobody uses any more, and what killed runs have left of
+// new ones. What else is there is not kai's: the cache may be any folder.
 func (s store) sweep() {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
 		return
 	}
 	for _, e := range entries {
+		if !ours.MatchString(e.Name()) {
+			continue
+		}
 		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > keep {
 			_ = os.Remove(filepath.Join(s.dir, e.Name()))
 		}

@@ -107,7 +107,7 @@ func forbiddenIn(file, text string, severity source.Severity, names map[string]a
 		finding.Severity = severity
 		return source.Findings{finding}
 	}
-	w := walker{file: file, text: text, severity: severity}
+	w := walker{file: file, text: text, severity: severity, names: names, within: -1}
 	for _, tree := range trees {
 		w.walk(tree.Root)
 	}
@@ -117,7 +117,11 @@ func forbiddenIn(file, text string, severity source.Severity, names map[string]a
 type walker struct {
 	file, text string
 	severity   source.Severity
+	names      map[string]any
 	found      source.Findings
+	// within is where the text that tpl is given stands that is looked through, or
+	// -1: what a position counts in then is not the file.
+	within parse.Pos
 }
 
 func (w *walker) walk(node parse.Node) {
@@ -148,6 +152,9 @@ func (w *walker) walk(node parse.Node) {
 		for _, a := range n.Args {
 			w.walk(a)
 		}
+		if id, ok := n.Args[0].(*parse.IdentifierNode); ok && id.Ident == "tpl" && len(n.Args) > 1 {
+			w.tpl(n.Args[1])
+		}
 	case *parse.ChainNode:
 		w.walk(n.Node)
 	case *parse.IdentifierNode:
@@ -161,12 +168,44 @@ func (w *walker) branch(n *parse.BranchNode) {
 	w.walk(n.ElseList)
 }
 
+// tpl looks through a constant text that tpl executes. What is put together while
+// rendering, from a user's values say, is not known here.
+func (w *walker) tpl(text parse.Node) {
+	for {
+		p, ok := text.(*parse.PipeNode)
+		if !ok || len(p.Cmds) != 1 || len(p.Cmds[0].Args) != 1 {
+			break
+		}
+		text = p.Cmds[0].Args[0] // in parentheses
+	}
+	constant, ok := text.(*parse.StringNode)
+	if !ok {
+		return
+	}
+	trees, err := parse.Parse(w.file, constant.Text, "", "", w.names)
+	if err != nil {
+		return // rendering says so, if it comes there
+	}
+	around := w.within
+	if around < 0 {
+		w.within = constant.Pos
+	}
+	for _, tree := range trees {
+		w.walk(tree.Root)
+	}
+	w.within = around
+}
+
 func (w *walker) name(n *parse.IdentifierNode) {
 	because := forbidden(n.Ident)
 	if because == "" {
 		return
 	}
-	before := w.text[:min(int(n.Pos), len(w.text))]
+	at := n.Pos
+	if w.within >= 0 {
+		at = w.within
+	}
+	before := w.text[:min(int(at), len(w.text))]
 	line := before[strings.LastIndexByte(before, '\n')+1:]
 	w.found = append(w.found, source.Finding{
 		Origin: source.Origin{Position: source.Position{

@@ -121,6 +121,8 @@ func TestForbidden(t *testing.T) {
 		{Path: "templates/b.yaml", Data: []byte(`{{ if (lookup "v1" "Secret" "a" "b").data }}{{ else }}{{ with $x := randAlpha 5 }}{{ end }}{{ end }}` +
 			"\n{{ template \"x\" (dict \"a\" (uuidv4)) }}{{ range $i := list (genCA \"a\" 1) }}{{ env \"HOME\" }}{{ end }}")},
 		{Path: "templates/c.yaml", Data: []byte(`{{ .now }}{{ "now" }}{{/* now */}} now {{ $now := 1 }}{{ $now }} {{ htpasswd "a" "b" }}`)},
+		{Path: "templates/d.yaml", Data: []byte("{{ tpl \"{{ now }}\" . }}\n{{ . | tpl (`{{ if .a }}{{ tpl \"{{ uuidv4 }}\" . }}{{ end }}`) }}" +
+			`{{ tpl "now {{ .now }}" . }}{{ tpl "{{ nosuch }}" . }}{{ tpl .Values.text . }}{{ print "{{ now }}" }}`)},
 		{Path: "templates/d.yaml.bak", Data: []byte("{{ now }}")},
 		{Path: "templates/e.yaml", Data: []byte("\n{{ if }}")},
 		{Path: "files/f.txt", Data: []byte("{{ now }}")},
@@ -148,6 +150,8 @@ func TestForbidden(t *testing.T) {
 		"templates/b.yaml:2:60 genCA",
 		"templates/b.yaml:2:78 env",
 		"templates/c.yaml:1:69 htpasswd",
+		"templates/d.yaml:1:8 now",
+		"templates/d.yaml:2:13 uuidv4",
 		"templates/e.yaml:2 missing",
 	}
 	rendertest.Same(t, strings.Join(want, "\n"), strings.Join(got, "\n"))

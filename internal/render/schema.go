@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"maps"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -25,6 +26,10 @@ type compiledSchema struct {
 	once   sync.Once
 	schema *jsonschema.Schema
 	err    error
+
+	read  sync.Once
+	words int  // how often a key begins with subchartWord
+	names bool // whether it has one of namesMatter
 }
 
 const schemaURL = "file:///values.schema.json"
@@ -33,7 +38,7 @@ const schemaURL = "file:///values.schema.json"
 // or nothing.
 func (s *schemas) validate(c *chart.Chart, values map[string]any) string {
 	var out strings.Builder
-	if c.Schema != nil && s.check(general(c, values)) != nil {
+	if c.Schema != nil && s.check(s.general(c, values)) != nil {
 		if err := s.check(pieces{c.Schema}, values); err != nil {
 			fmt.Fprintf(&out, "%s:\n%s", c.Name(), err)
 		}
@@ -58,35 +63,35 @@ func (s *schemas) validate(c *chart.Chart, values map[string]any) string {
 // does so where the values are right by the one exactly if they are by the other:
 // where a name is one key of the schema, and a key of the values at their top
 // alone. A name without a hyphen stays: it might be a word of the schema.
-func general(c *chart.Chart, values map[string]any) (pieces, map[string]any) {
+func (s *schemas) general(c *chart.Chart, values map[string]any) (pieces, map[string]any) {
 	whole := pieces{c.Schema}
-	for _, word := range namesMatter {
-		if bytes.Contains(c.Schema, word) {
-			return whole, values
-		}
-	}
 	text, own := whole, values
 	taken := map[string]bool{}
 	for i, sub := range c.Dependencies() {
 		name := sub.Name()
-		part := []byte(`"` + name + `"`)
-		_, after, _ := bytes.Cut(c.Schema, part)
-		if !strings.Contains(name, "-") || taken[name] || !bytes.HasPrefix(after, []byte(":")) || bytes.Contains(after, part) {
+		if !strings.Contains(name, "-") || strings.Contains(name, `\`) || taken[name] {
 			continue
+		}
+		neutral := subchartWord + strconv.Itoa(i)
+		shared, ok := text.withKey(`"`+name+`"`, `"`+neutral+`"`)
+		if !ok {
+			continue
+		}
+		if _, ok := values[neutral]; ok {
+			return whole, values
 		}
 		if len(taken) == 0 {
 			own = maps.Clone(values)
 		}
-		neutral := fmt.Sprintf("subchart %d", i)
-		text = text.replaced(part, []byte(`"`+neutral+`"`))
+		text = shared
 		taken[name], taken[neutral] = true, true
 		if v, ok := values[name]; ok {
 			delete(own, name)
 			own[neutral] = v
 		}
-		if _, ok := values[neutral]; ok {
-			return whole, values
-		}
+	}
+	if len(taken) > 0 && s.get(text).looksIntoNames(len(taken)/2) {
+		return whole, values
 	}
 	for _, v := range values {
 		if len(taken) > 0 && hasKey(v, taken, 0) {
@@ -96,9 +101,24 @@ func general(c *chart.Chart, values map[string]any) (pieces, map[string]any) {
 	return text, own
 }
 
+// subchartWord begins the key that stands for a subchart's name.
+const subchartWord = "subchart "
+
 // namesMatter are what a schema has in it that looks into names, or may hold one
 // in other words.
-var namesMatter = [][]byte{[]byte(`"patternProperties"`), []byte(`"propertyNames"`), []byte(`"subchart `), []byte(`\u`)}
+var namesMatter = [][]byte{[]byte(`"patternProperties"`), []byte(`"propertyNames"`), []byte(`\u`)}
+
+// looksIntoNames says whether a schema, in which some names of subcharts are
+// replaced, may still tell one name from another. It reads the text once.
+func (c *compiledSchema) looksIntoNames(replaced int) bool {
+	c.read.Do(func() {
+		c.words = bytes.Count(c.text, []byte(`"`+subchartWord))
+		for _, word := range namesMatter {
+			c.names = c.names || bytes.Contains(c.text, word)
+		}
+	})
+	return c.names || c.words != replaced
+}
 
 // hasKey says whether a value has one of some keys in it, or nests too deep to tell.
 func hasKey(v any, keys map[string]bool, depth int) bool {
@@ -125,22 +145,25 @@ func hasKey(v any, keys map[string]bool, depth int) bool {
 // pieces are a text that has not been put together.
 type pieces [][]byte
 
-// replaced gives the text with something else in place of a part of it, wherever
-// that stands within a piece.
-func (p pieces) replaced(part, by []byte) pieces {
+// withKey gives the text with another key in place of one, both in quotes, if that
+// stands in it once and as a key.
+func (p pieces) withKey(key, by string) (pieces, bool) {
 	var out pieces
+	found := false
 	for _, piece := range p {
-		for {
-			i := bytes.Index(piece, part)
-			if i < 0 {
-				break
-			}
-			out = append(out, piece[:i], by)
-			piece = piece[i+len(part):]
+		i := bytes.Index(piece, []byte(key))
+		if i < 0 {
+			out = append(out, piece)
+			continue
 		}
-		out = append(out, piece)
+		rest := piece[i+len(key):]
+		if found || !bytes.HasPrefix(rest, []byte(":")) || bytes.Contains(rest, []byte(key)) {
+			return nil, false
+		}
+		found = true
+		out = append(out, piece[:i], []byte(by), rest)
 	}
-	return out
+	return out, found
 }
 
 // hash gives the same for the same text, whatever its pieces.

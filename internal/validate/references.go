@@ -146,6 +146,32 @@ func (w *world) meshTarget(o *object, destination map[string]any, path string, r
 	w.target(o, cmp.Or(namespace, o.namespace), name, dig(destination, "port")["number"], path, report)
 }
 
+// objectsTwice looks at hooks as well: Helm deletes one to make the other, whatever
+// else the first is for.
+func objectsTwice(w *world, report reporter) {
+	first := map[string]*object{}
+	for _, o := range w.objects {
+		if o.Ref.Name == "" { // the cluster names it
+			continue
+		}
+		ref := o.Ref
+		ref.Namespace = o.namespace
+		if kind, known := w.schemas.Kind(ref.APIVersion, ref.Kind); known && !kind.Namespaced {
+			ref.Namespace = ""
+		}
+		other := first[ref.Key()]
+		if other == nil {
+			first[ref.Key()] = o
+			continue
+		}
+		where := "release " + other.release
+		if other.Source != "" {
+			where += ", in " + other.Source
+		}
+		report(o, "metadata.name", "the object is made by %s as well", where)
+	}
+}
+
 // claim is a host and path that a route answers for.
 type claim struct{ kind, host, path string }
 

@@ -40,6 +40,8 @@ var objectRules = []Rule{
 		About: "an Ingress that leads to a Service or a port which is not there", Fix: "lead to a Service of the namespace and a port that it has"},
 	{ID: "route-targets-service", Severity: Error, Group: References, check: routeTargets,
 		About: "a route of Gateway API or Istio that leads to a Service or a port which is not there", Fix: "lead to a Service and a port that it has"},
+	{ID: "object-twice", Severity: Error, Group: References, check: objectsTwice,
+		About: "an object that two templates or two releases make, of which Helm takes one or refuses the other", Fix: "give one of the two another name, or leave it out"},
 	{ID: "host-used-twice", Severity: Error, Group: References, check: hostsTwice,
 		About: "a host and path that two routes of the same kind claim", Fix: "give each route a host or a path of its own"},
 	{ID: "friend-networkpolicy", Severity: Error, Group: References, check: friendPolicies,

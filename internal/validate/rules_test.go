@@ -76,6 +76,35 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestObjectsOfReleases: releases share the objects of a namespace, and those of the
+// cluster.
+func TestObjectsOfReleases(t *testing.T) {
+	t.Parallel()
+	const account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: s}\n"
+	const role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: s}\n"
+	schemas, err := kubeschema.Load("1.36")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		object, namespace, want string
+	}{
+		"one namespace":    {account, "shop", "the object is made by release a as well"},
+		"another":          {account, "stock", ""},
+		"of the cluster":   {role, "stock", "the object is made by release a as well"},
+		"its own and said": {strings.Replace(account, "name: s", "name: s, namespace: shop", 1), "stock", "the object is made by release a as well"},
+	} {
+		found := of("object-twice", validate.Check(validate.Input{Schemas: schemas, Releases: []validate.Release{
+			{Name: "a", Namespace: "shop", Objects: parse(t, test.object)}, {Name: "b", Namespace: test.namespace, Objects: parse(t, test.object)},
+		}}))
+		switch {
+		case test.want == "" && len(found) == 0:
+		case test.want == "" || len(found) != 1 || found[0].Message != test.want || found[0].Release != "b":
+			t.Errorf("%s: found %v, want %q", name, found, test.want)
+		}
+	}
+}
+
 const latest = `apiVersion: v1
 kind: Pod
 metadata:

@@ -199,6 +199,10 @@ func (w *Workspace) readServices(findings *source.Findings) {
 		}
 		found := false
 		for _, m := range matches {
+			// A README beside the folders of the services.
+			if info, err := fs.Stat(w.FS, m); err == nil && !info.IsDir() {
+				continue
+			}
 			file := path.Join(m, descriptor.FileName)
 			if _, err := fs.Stat(w.FS, file); errors.Is(err, fs.ErrNotExist) {
 				continue
