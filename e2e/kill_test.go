@@ -30,7 +30,7 @@ const killServices = 20
 func TestInstallKilled(t *testing.T) {
 	t.Parallel()
 	const workers = 2
-	kills := int64(25)
+	kills := int64(16)
 	if testing.Short() {
 		kills = 6
 	}
