@@ -17,11 +17,8 @@ import (
 type explainFlags struct {
 	selection
 	chartValues
-	output      string
-	namespace   string
-	kubeVersion string
-	apiVersions []string
-	jobs        int
+	rendering
+	output string
 }
 
 func newExplain(a *app, w *workspaceFlags) *cobra.Command {
@@ -56,12 +53,9 @@ secrets that are given with -f or --set, and the data of Secrets, are masked.`,
 	f.selection.addOneFlags(cmd, w)
 	_ = cmd.Flags().MarkHidden("selector")
 	f.chartValues.addFlags(cmd)
+	f.rendering.addFlags(a, cmd, "changes tried")
 	flags := cmd.Flags()
 	flags.StringVarP(&f.output, "output", "o", explain.Formats()[0], "format: "+strings.Join(explain.Formats(), ", "))
-	flags.StringVarP(&f.namespace, "namespace", "n", a.getenv("HELM_NAMESPACE"), "namespace, where the workspace gives none")
-	flags.StringVar(&f.kubeVersion, "kube-version", "", "version of Kubernetes that the charts are rendered for")
-	flags.StringSliceVarP(&f.apiVersions, "api-versions", "a", nil, "API versions that the cluster has")
-	flags.IntVarP(&f.jobs, "concurrency", "j", 0, "changes tried at the same time (default: one for each CPU)")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(explain.Formats(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -122,7 +116,7 @@ func (f *explainFlags) explainer(ctx context.Context, a *app, w *workspaceFlags,
 	}
 	x, findings, err := explain.New(ctx, ws, explain.Options{
 		Context: name, Service: service, Given: given, Jobs: f.jobs,
-		Render: render.Options{Namespace: f.namespace, KubeVersion: f.kubeVersion, APIVersions: f.apiVersions},
+		Render: f.options(nil),
 	})
 	if err != nil {
 		return nil, err

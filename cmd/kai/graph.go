@@ -12,18 +12,14 @@ import (
 	"github.com/helm-kai/helm-kai/internal/build"
 	"github.com/helm-kai/helm-kai/internal/graph"
 	"github.com/helm-kai/helm-kai/internal/manifest"
-	"github.com/helm-kai/helm-kai/internal/render"
 	"github.com/helm-kai/helm-kai/internal/source"
 )
 
 type graphFlags struct {
 	selection
 	chartValues
-	output      string
-	namespace   string
-	kubeVersion string
-	apiVersions []string
-	jobs        int
+	rendering
+	output string
 }
 
 func newGraph(a *app, w *workspaceFlags) *cobra.Command {
@@ -52,12 +48,9 @@ day and by night) or json (for programs: a list with a graph for each context).`
 	}
 	f.selection.addFlags(cmd, w)
 	f.chartValues.addFlags(cmd)
+	f.rendering.addFlags(a, cmd, "charts made")
 	flags := cmd.Flags()
 	flags.StringVarP(&f.output, "output", "o", graph.Formats()[0], "format: "+strings.Join(graph.Formats(), ", "))
-	flags.StringVarP(&f.namespace, "namespace", "n", a.getenv("HELM_NAMESPACE"), "namespace, where the workspace gives none")
-	flags.StringVar(&f.kubeVersion, "kube-version", "", "version of Kubernetes that the charts are rendered for")
-	flags.StringSliceVarP(&f.apiVersions, "api-versions", "a", nil, "API versions that the cluster has")
-	flags.IntVarP(&f.jobs, "concurrency", "j", 0, "charts made at the same time (default: one for each CPU)")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(graph.Formats(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -146,9 +139,7 @@ func (f *graphFlags) release(ctx context.Context, r build.Release, values map[st
 	if out.Namespace == "" {
 		out.Namespace = f.namespace
 	}
-	result, err := build.Render(ctx, r, render.Options{
-		Namespace: f.namespace, KubeVersion: f.kubeVersion, APIVersions: f.apiVersions, Values: values,
-	})
+	result, err := build.Render(ctx, r, f.options(values))
 	if err != nil {
 		return out, err
 	}

@@ -17,14 +17,11 @@ import (
 type templateFlags struct {
 	selection
 	chartValues
-	namespace   string
+	rendering
 	showOnly    []string
-	kubeVersion string
-	apiVersions []string
 	includeCRDs bool
 	noHooks     bool
 	isUpgrade   bool
-	jobs        int
 }
 
 func newTemplate(a *app, w *workspaceFlags) *cobra.Command {
@@ -46,15 +43,12 @@ chart's own.`,
 	}
 	f.selection.addFlags(cmd, w)
 	flags := cmd.Flags()
-	flags.StringVarP(&f.namespace, "namespace", "n", a.getenv("HELM_NAMESPACE"), "namespace, where the workspace gives none")
 	f.chartValues.addFlags(cmd)
+	f.rendering.addFlags(a, cmd, "charts made")
 	flags.StringArrayVarP(&f.showOnly, "show-only", "s", nil, "only the manifests of this template, such as templates/deployment.yaml")
-	flags.StringVar(&f.kubeVersion, "kube-version", "", "version of Kubernetes that the charts are rendered for")
-	flags.StringSliceVarP(&f.apiVersions, "api-versions", "a", nil, "API versions that the cluster has")
 	flags.BoolVar(&f.includeCRDs, "include-crds", false, "print custom resource definitions too")
 	flags.BoolVar(&f.noHooks, "no-hooks", false, "leave hooks and tests out")
 	flags.BoolVar(&f.isUpgrade, "is-upgrade", false, "render as for an upgrade")
-	flags.IntVarP(&f.jobs, "concurrency", "j", 0, "charts made at the same time (default: one for each CPU)")
 	return cmd
 }
 
@@ -73,11 +67,10 @@ func printManifests(ctx context.Context, a *app, w *workspaceFlags, f templateFl
 	}
 	results := make([]*render.Result, len(releases))
 	errs := make([]error, len(releases))
+	options := f.options(values)
+	options.IsUpgrade, options.IncludeCRDs, options.NoHooks = f.isUpgrade, f.includeCRDs, f.noHooks
 	build.Each(ctx, f.jobs, len(releases), func(i int) {
-		results[i], errs[i] = build.Render(ctx, releases[i], render.Options{
-			Namespace: f.namespace, KubeVersion: f.kubeVersion, APIVersions: f.apiVersions, IsUpgrade: f.isUpgrade,
-			Values: values, IncludeCRDs: f.includeCRDs, NoHooks: f.noHooks,
-		})
+		results[i], errs[i] = build.Render(ctx, releases[i], options)
 	})
 	if err := ctx.Err(); err != nil {
 		return err
