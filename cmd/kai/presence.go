@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // presence is how runs of kai on one machine know of one another's end. Each run
@@ -22,6 +23,7 @@ type presence struct {
 // appear makes the presence of this run, in a folder that the machine does not
 // share with others.
 func appear(dir string) *presence {
+	sweep(dir)
 	host, _ := os.Hostname()
 	run := runID() + runID()
 	p := &presence{name: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), run), dir: dir}
@@ -37,6 +39,27 @@ func appear(dir string) *presence {
 	p.file = file
 	return p
 }
+
+// forgotten is when nobody needs the file of a run that is over any more: the time
+// of its Lease has ended long ago.
+const forgotten = time.Minute
+
+// sweep removes what killed runs have left and no Lease names: a run makes its
+// file before it takes a Lease, and removes it after it has given that back.
+func sweep(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		if !presenceFile.MatchString(entry.Name()) {
+			continue
+		}
+		path := filepath.Join(dir, entry.Name())
+		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > forgotten && unlocked(path) {
+			_ = os.Remove(path)
+		}
+	}
+}
+
+var presenceFile = regexp.MustCompile(`^kai-run-[0-9a-f]{16}$`)
 
 func (p *presence) path(run string) string { return filepath.Join(p.dir, "kai-run-"+run) }
 

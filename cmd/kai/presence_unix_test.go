@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestPresence(t *testing.T) {
@@ -39,6 +40,31 @@ func TestPresence(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) != 1 {
 		t.Errorf("left: %v %v", left, err)
+	}
+}
+
+// A run may be killed when no Lease names it: then the file it leaves is swept by a later run.
+func TestPresenceSwept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	alive, killed, fresh := appear(dir), appear(dir), appear(dir)
+	defer alive.leave()
+	_, _ = killed.file.Close(), fresh.file.Close()
+	old := time.Now().Add(-2 * forgotten)
+	other := filepath.Join(dir, "kai-run-notes")
+	if err := os.WriteFile(other, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{alive.file.Name(), killed.file.Name(), other} {
+		if err := os.Chtimes(path, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	appear(dir).leave()
+	for path, want := range map[string]bool{alive.file.Name(): true, killed.file.Name(): false, fresh.file.Name(): true, other: true} {
+		if _, err := os.Lstat(path); (err == nil) != want {
+			t.Errorf("%s is there: %t", filepath.Base(path), err == nil)
+		}
 	}
 }
 
