@@ -413,7 +413,7 @@ func (r *kaiRun) allows(t *testing.T) {
 func (r *kaiRun) await(t *testing.T, denied bool) {
 	t.Helper()
 	probe := map[string]any{"metadata": map[string]any{"name": "probe-leak"}}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		err := cluster(t).Create(t.Context(), "/api/v1/namespaces/"+r.namespace+"/configmaps?dryRun=All", probe)
 		if err != nil && strings.Contains(err.Error(), "exceeded quota") {
 			err = nil

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -44,6 +45,7 @@ func TestCodegen(t *testing.T) {
 			p.reads(t, pod)
 			p.says(t, pod)
 			p.onALaptop(t, ledger, pod)
+			p.agrees(t)
 		})
 	}
 }
@@ -53,6 +55,15 @@ type generated struct {
 	argv []string
 	env  []string // that it needs beside its configuration
 	json bool     // it parses all files as JSON
+
+	language program // says of many configurations what it reads
+	schema   program // says which of them are valid by the schema, if it is one
+}
+
+// program is a process that reads cases of the language of variables.
+type program struct {
+	command
+	argv []string
 }
 
 // podFiles is what a container finds.
@@ -255,7 +266,7 @@ func (p *generated) says(t *testing.T, in *podFiles) {
 	for _, name := range []string{"LOG_LEVEL", "SIGNING_KEY"} {
 		delete(bad.env, name)
 	}
-	maps.Copy(bad.env, map[string]string{"PORT": "80S3CRET", "FEATURE_X": "yes", "TIMEOUT": "soon", "RATIO": "1,5", "HOME_URL": "S3CRET", "INT": ""})
+	maps.Copy(bad.env, map[string]string{"PORT": "80S3CRET", "FEATURE_X": "yes", "TIMEOUT": "soon", "RATIO": "1,5", "HOME_URL": "S3CRET", "INT": "", "LICENSE": ""})
 	delete(bad.files, "/etc/ledger/motd.txt")
 	bad.files["/etc/ledger/app.yaml"] = []byte(`{"server": {"host": 1, "port": "S3CRET", "timeout": "x"}, "homes": [{"url": "S3CRET"}, 1], "tags": {}, "switch": "on",
   "name": "n", "ratio": 1.5, "weird-key": 1, "weird */ key\n": 1, "class": null, "mixed": [], "nothing": [], "empty": 1, "under": {"empty": {}}}`)
@@ -265,7 +276,8 @@ func (p *generated) says(t *testing.T, in *podFiles) {
 	got := command{env: environ(bad.env, append(p.env, "CONFIG_ROOT="+dir)...)}.try(t, p.argv[0], p.argv[1:]...)
 	want := `FEATURE_X: expected true or false
 HOME_URL: expected a URL
-INT: expected a whole number
+INT: is empty; expected a whole number
+LICENSE: is empty; expected a secret
 LOG_LEVEL: is not set; expected text
 PORT: expected a whole number
 RATIO: expected a number
@@ -291,6 +303,113 @@ TIMEOUT: expected a duration such as 1m30s
 	if strings.Contains(string(got.stdout)+string(got.stderr), "S3CRET") {
 		t.Errorf("a value is printed:\n%s%s", got.stdout, got.stderr)
 	}
+}
+
+// languageCase is what a variable, or a key of a file, is set to, and the value that every language reads there, nil where
+// it is a mistake. The table of them is internal/codegen's.
+type languageCase struct {
+	Name       string
+	Text, JSON *string
+	Value      *string
+}
+
+// configuration has the case in it, and valid values elsewhere.
+func (c languageCase) configuration(t *testing.T) map[string]any {
+	t.Helper()
+	env := map[string]string{
+		"TEXT": "a", "INT": "1", "FLOAT": "1.5", "BOOL": "true", "DURATION": "1s", "URL": "http://a.example.com/", "CHOICE": "a",
+		"SECRET": "a", "BLANK": "a", "POSTGRESQL_URL": "a",
+	}
+	file := map[string]string{
+		"text": `"a"`, "int": "1", "float": "1.5", "bool": "true", "duration": `"1s"`, "url": `"http://a.example.com/"`, "secret": `"a"`,
+	}
+	if c.Text != nil {
+		env[c.Name] = *c.Text
+	} else {
+		file[c.Name] = *c.JSON
+	}
+	var fields []string
+	for name, value := range file {
+		fields = append(fields, fmt.Sprintf("%q: %s", name, value))
+	}
+	return map[string]any{"env": env, "file": "{" + strings.Join(fields, ", ") + "}"}
+}
+
+func (c languageCase) String() string {
+	if c.Text != nil {
+		return fmt.Sprintf("%s=%.80q", c.Name, *c.Text)
+	}
+	return fmt.Sprintf("%s: %.80s", c.Name, *c.JSON)
+}
+
+// agrees holds the program to the table of cases that all languages share, and the schema as well.
+func (p *generated) agrees(t *testing.T) {
+	t.Helper()
+	var cases []languageCase
+	data, err := os.ReadFile(filepath.Join(root(t), "internal", "codegen", "testdata", "language.json"))
+	must(t, err)
+	must(t, json.Unmarshal(data, &cases))
+	var configurations []any
+	for _, c := range cases {
+		configurations = append(configurations, c.configuration(t))
+	}
+	stdin, err := json.Marshal(configurations)
+	must(t, err)
+	ask := func(p program, answers any) {
+		p.stdin = stdin
+		must(t, json.Unmarshal([]byte(p.run(t, p.argv[0], p.argv[1:]...)), answers))
+	}
+	var said []json.RawMessage
+	ask(p.language, &said)
+	for i, c := range cases {
+		var problems []string
+		values := map[string]string{}
+		bad := json.Unmarshal(said[i], &problems) == nil
+		switch {
+		case c.Value == nil && (!bad || len(problems) != 1 || problems[0] != c.problem()):
+			t.Errorf("%s: want %s, got %s", c, c.problem(), said[i])
+		case c.Value == nil:
+		case json.Unmarshal(said[i], &values) != nil || !sameValue(values[c.Name], *c.Value):
+			t.Errorf("%s: want %s, got %s", c, *c.Value, said[i])
+		}
+	}
+	if p.schema.argv == nil {
+		return
+	}
+	var valid []bool
+	ask(p.schema, &valid)
+	for i, c := range cases {
+		if valid[i] != (c.Value != nil) {
+			t.Errorf("by the schema %s is valid: %t", c, valid[i])
+		}
+	}
+}
+
+// problem is what all languages say of a case that is a mistake.
+func (c languageCase) problem() string {
+	expected := map[string]string{
+		"text": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "duration": "a duration such as 1m30s", "url": "a URL",
+		"choice": "one of a, b, c d", "secret": "a secret in quotes",
+	}[strings.ToLower(c.Name)]
+	const file = "/etc/language/all.json: "
+	switch {
+	case c.Text != nil && *c.Text == "":
+		return c.Name + ": is empty; expected " + strings.TrimSuffix(expected, " in quotes")
+	case c.Text != nil:
+		return c.Name + ": expected " + expected
+	case *c.JSON == "null":
+		return file + c.Name + ": is missing; expected " + strings.TrimSuffix(expected, " in quotes")
+	case !json.Valid([]byte(*c.JSON)):
+		return file + "cannot be parsed"
+	}
+	return file + c.Name + ": expected " + expected
+}
+
+// sameValue compares what languages print, of which numbers look differently.
+func sameValue(a, b string) bool {
+	x, err := strconv.ParseFloat(a, 64)
+	y, other := strconv.ParseFloat(b, 64)
+	return a == b || err == nil && other == nil && x == y
 }
 
 // onALaptop runs the program with what kai writes for one, and the secrets beside it.
@@ -320,6 +439,8 @@ func (p *generated) onALaptop(t *testing.T, ledger string, in *podFiles) {
 func everyService(t *testing.T, ledger, language string, path func(name string) string) {
 	t.Helper()
 	command{}.run(t, kaiBinary(t), "codegen", "-w", ledger, "-c", "dev,prod", "--lang", language, "-o", path("config"))
+	command{}.run(t, kaiBinary(t), "codegen", "-w", filepath.Join(root(t), "e2e", "testdata", "codegen", "language"), "-c", "dev,prod",
+		"--type", "CHOICE=a|b|c d", "--lang", language, "-o", path("language"))
 	for _, w := range codegenWorkspaces {
 		dir := filepath.Join(root(t), "testdata", w)
 		must(t, filepath.WalkDir(dir, func(file string, _ os.DirEntry, err error) error {
@@ -346,9 +467,11 @@ func goProgram(t *testing.T, ledger string) *generated {
 		must(t, err)
 		write(t, filepath.Join(dir, name), string(data))
 	}
-	data, err := os.ReadFile(filepath.Join(root(t), "e2e", "testdata", "codegen", "go", "main.go"))
-	must(t, err)
-	write(t, filepath.Join(dir, "main.go"), string(data))
+	for from, to := range map[string]string{"go/main.go": "main.go", "language/main.go": "agrees/main.go"} {
+		data, err := os.ReadFile(filepath.Join(root(t), "e2e", "testdata", "codegen", from))
+		must(t, err)
+		write(t, filepath.Join(dir, to), string(data))
+	}
 	everyService(t, ledger, "go", func(name string) string { return filepath.Join(dir, name, "config.go") })
 	c := command{dir: dir, env: append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off")}
 	if out := c.run(t, "gofmt", "-l", dir); out != "" {
@@ -357,9 +480,9 @@ func goProgram(t *testing.T, ledger string) *generated {
 	c.run(t, "go", "vet", "./...")
 	staticcheck := strings.TrimSpace(command{dir: root(t), env: os.Environ()}.run(t, "go", "tool", "-n", "staticcheck"))
 	c.run(t, staticcheck, "./...")
-	binary := filepath.Join(dir, "program")
-	c.run(t, "go", "build", "-o", binary, ".")
-	return &generated{argv: []string{binary}}
+	binaries := t.TempDir() + "/"
+	c.run(t, "go", "build", "-o", binaries, ".", "./agrees")
+	return &generated{argv: []string{binaries + "helm-kai"}, language: program{argv: []string{binaries + "agrees"}}}
 }
 
 // typeScriptProgram is compiled, as its checker, its linter and its formatter want it.
@@ -369,7 +492,8 @@ func typeScriptProgram(t *testing.T, ledger string) *generated {
 	dir := node.Packages(t, cache(t), filepath.Join(here, "node"))
 	src := t.TempDir()
 	must(t, os.Symlink(filepath.Join(dir, "node_modules"), filepath.Join(src, "node_modules")))
-	for from, to := range map[string]string{"typescript/main.ts": "main.ts", "node/package.json": "package.json", "node/tsconfig.json": "tsconfig.json", "node/eslint.config.js": "eslint.config.js"} {
+	for from, to := range map[string]string{"typescript/main.ts": "main.ts", "node/package.json": "package.json", "node/tsconfig.json": "tsconfig.json", "node/eslint.config.js": "eslint.config.js",
+		"language/main.ts": "agrees.ts", "language/schema.cjs": "schema.cjs"} {
 		data, err := os.ReadFile(filepath.Join(here, from))
 		must(t, err)
 		write(t, filepath.Join(src, to), string(data))
@@ -387,7 +511,9 @@ func typeScriptProgram(t *testing.T, ledger string) *generated {
 	} {
 		c.run(t, node.Find(t), append([]string{filepath.Join(dir, "node_modules", argv[0])}, argv[1:]...)...)
 	}
-	return &generated{argv: []string{node.Find(t), filepath.Join(src, "out", "main.js")}, env: []string{"PATH=" + os.Getenv("PATH")}, json: true}
+	c.run(t, kaiBinary(t), "codegen", "-w", filepath.Join(here, "language"), "-c", "dev,prod", "--type", "CHOICE=a|b|c d", "--lang", "jsonschema", "-o", "language.schema.json")
+	return &generated{argv: []string{node.Find(t), filepath.Join(src, "out", "main.js")}, env: []string{"PATH=" + os.Getenv("PATH")}, json: true,
+		language: program{c, []string{node.Find(t), filepath.Join("out", "agrees.js")}}, schema: program{c, []string{node.Find(t), "schema.cjs"}}}
 }
 
 // pythonProgram is compiled, and held to the checkers that the machine has.
@@ -398,9 +524,11 @@ func pythonProgram(t *testing.T, ledger string) *generated {
 		t.Skip("there is no python3")
 	}
 	dir := t.TempDir()
-	data, err := os.ReadFile(filepath.Join(root(t), "e2e", "testdata", "codegen", "python", "main.py"))
-	must(t, err)
-	write(t, filepath.Join(dir, "main.py"), string(data))
+	for from, to := range map[string]string{"python/main.py": "main.py", "language/main.py": "agrees.py"} {
+		data, err := os.ReadFile(filepath.Join(root(t), "e2e", "testdata", "codegen", from))
+		must(t, err)
+		write(t, filepath.Join(dir, to), string(data))
+	}
 	var names []string
 	everyService(t, ledger, "python", func(name string) string {
 		names = append(names, name+".py")
@@ -415,5 +543,7 @@ func pythonProgram(t *testing.T, ledger string) *generated {
 		}
 		c.run(t, checker[0], append(checker[1:], names...)...)
 	}
-	return &generated{argv: []string{python, filepath.Join(dir, "main.py")}, env: []string{"PYTHONDONTWRITEBYTECODE=1", "PATH=" + os.Getenv("PATH"), "PYTHONIOENCODING=utf-8", fmt.Sprint("HOME=", dir)}, json: true}
+	env := []string{"PYTHONDONTWRITEBYTECODE=1", "PATH=" + os.Getenv("PATH"), "PYTHONIOENCODING=utf-8", fmt.Sprint("HOME=", dir)}
+	return &generated{argv: []string{python, filepath.Join(dir, "main.py")}, env: env, json: true,
+		language: program{command{env: env}, []string{python, filepath.Join(dir, "agrees.py")}}}
 }

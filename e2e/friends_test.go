@@ -526,11 +526,11 @@ func withPassword(t *testing.T, given, password string) string {
 }
 
 func dial(addr string) (net.Conn, error) {
-	conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
+	conn, err := net.DialTimeout("tcp", addr, time.Minute)
 	if err != nil {
 		return nil, err
 	}
-	return conn, conn.SetDeadline(time.Now().Add(30 * time.Second))
+	return conn, conn.SetDeadline(time.Now().Add(2 * time.Minute))
 }
 
 func port(addr string) string {

@@ -141,8 +141,8 @@ func devVault(t *testing.T, binary, home string) string {
 		Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home},
 	})
 	must(t, err)
-	t.Cleanup(func() { must(t, process.End(syscall.SIGTERM, 20*time.Second)) })
-	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	t.Cleanup(func() { must(t, process.End(syscall.SIGTERM, 2*time.Minute)) })
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		if answer, err := http.Get("http://" + address + "/v1/sys/health"); err == nil {
 			must(t, answer.Body.Close())
 			_, loggedIn := os.Stat(filepath.Join(home, ".vault-token"))

@@ -80,7 +80,7 @@ func TestRoutes(t *testing.T) {
 	} {
 		expose(step.way)
 		// What has no finalizers is gone at once, but deletion is in the background.
-		for end := time.Now().Add(20 * time.Second); kinds() != step.want; time.Sleep(200 * time.Millisecond) {
+		for end := time.Now().Add(2 * time.Minute); kinds() != step.want; time.Sleep(200 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("exposed by %s there are:\n%s\nwant:\n%s", step.way, kinds(), step.want)
 			}

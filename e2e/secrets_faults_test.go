@@ -96,7 +96,7 @@ func allow(t *testing.T, v *vaultserver.Server, paths string) {
 	must(t, v.Call(t.Context(), http.MethodPut, "sys/policies/acl/reader", map[string]any{"policy": `path "secret/data/dev/` + paths + `" { capabilities = ["read"] }`}, nil))
 }
 
-// TestRunWithATokenThatEnds watches with two tokens that live for five seconds. One can be renewed, and is. The other ends
+// TestRunWithATokenThatEnds watches with two tokens that live for fifteen seconds, in which a slow machine has them read. One can be renewed, and is. The other ends
 // between two reads: the command goes on, it is said, and a new token in the file is taken, with no change lost.
 func TestRunWithATokenThatEnds(t *testing.T) {
 	t.Parallel()
@@ -105,14 +105,14 @@ func TestRunWithATokenThatEnds(t *testing.T) {
 	keep(t, v, "canary-1")
 	kaiBinary(t) // which may take longer than a token lives
 	files := [2]string{filepath.Join(t.TempDir(), "token"), filepath.Join(t.TempDir(), "token")}
-	renewable, ends := grant(t, v, map[string]any{"ttl": "5s"}), grant(t, v, map[string]any{"ttl": "5s", "renewable": false})
+	renewable, ends := grant(t, v, map[string]any{"ttl": "15s"}), grant(t, v, map[string]any{"ttl": "15s", "renewable": false})
 	write(t, files[0], renewable)
 	write(t, files[1], ends)
 	a, b := watchVault(t, v, files[0]), watchVault(t, v, files[1])
 	a.starts(t, "canary-1")
 	b.starts(t, "canary-1")
 	b.until(t, "the token has expired, was revoked or is used up")
-	time.Sleep(5 * time.Second)
+	time.Sleep(5 * time.Second) // so that the other has outlived its first end
 	keep(t, v, "canary-2")
 	a.starts(t, "canary-1", "canary-2")
 	if text := string(a.stderr.Bytes()); strings.Contains(text, "expired") {

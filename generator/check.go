@@ -1,12 +1,14 @@
 package generator
 
 import (
+	"path"
 	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/helm-kai/helm-kai/internal/descriptor"
 	"github.com/helm-kai/helm-kai/internal/source"
 )
 
@@ -16,7 +18,7 @@ var standardResources = []string{"cpu", "memory", "ephemeral-storage"}
 // checkResources holds quantities to Kubernetes' notation, and requests to
 // their limits: the API server refuses a pod that requests more than its limit,
 // which happens where one comes from a context and the other from a default.
-func (g *generation) checkResources(resources *source.Value, path string) {
+func (g *generation) checkResources(resources *source.Value, here string) {
 	limits := map[string]resource.Quantity{}
 	read := func(kind string, each func(f source.Field, q resource.Quantity)) {
 		v := resources.Get(kind)
@@ -25,12 +27,12 @@ func (g *generation) checkResources(resources *source.Value, path string) {
 		}
 		for _, f := range v.Fields {
 			if !strings.Contains(f.Key, "/") && !strings.HasPrefix(f.Key, "hugepages-") && !slices.Contains(standardResources, f.Key) {
-				g.fail("unknown-key", f.Origin, path+"."+kind+"."+f.Key, source.Nearest(f.Key, standardResources), "there is no resource %q", f.Key)
+				g.fail("unknown-key", f.Origin, here+"."+kind+"."+f.Key, source.Nearest(f.Key, standardResources), "there is no resource %q", f.Key)
 				continue
 			}
 			q, err := resource.ParseQuantity(f.Value.Str())
 			if err != nil {
-				g.fail("constraint", f.Value.OriginOrNone(), path+"."+kind+"."+f.Key, "write 500m, 2, 128Mi or 1Gi", "%q is no quantity", f.Value.Str())
+				g.fail("constraint", f.Value.OriginOrNone(), here+"."+kind+"."+f.Key, "write 500m, 2, 128Mi or 1Gi", "%q is no quantity", f.Value.Str())
 				continue
 			}
 			each(f, q)
@@ -43,10 +45,37 @@ func (g *generation) checkResources(resources *source.Value, path string) {
 			return
 		}
 		at := resources.Get("limits").Get(f.Key)
-		g.fail("constraint", f.Value.Origin, path+".requests."+f.Key, "raise limits."+f.Key+" as well, or take it away with null",
+		if nearer(at, f.Value) {
+			g.fail("constraint", at.Origin, here+".limits."+f.Key, "raise it, or lower requests."+f.Key+" as well",
+				"the limit %s is less than the request %s of %s", at.Str(), f.Value.Str(), f.Value.Origin)
+			return
+		}
+		g.fail("constraint", f.Value.Origin, here+".requests."+f.Key, "raise limits."+f.Key+" as well, or take it away with null",
 			"the request %s is more than the limit %s of %s", f.Value.Str(), at.Str(), at.Origin)
 	})
 }
+
+// nearer says whether a value is of a higher layer than another, and so the one that
+// its author has in mind: of the descriptor, or else one that took the place of more.
+func nearer(a, b *source.Value) bool {
+	own := func(v *source.Value) bool { return path.Base(v.Origin.File) == descriptor.FileName }
+	if own(a) != own(b) {
+		return own(a)
+	}
+	over := func(v *source.Value) (n int) {
+		for v = v.Over; v != nil; v = v.Over {
+			n++
+		}
+		return n
+	}
+	return over(a) > over(b)
+}
+
+// What Kubernetes takes for the keys and the values of labels.
+const (
+	labelKey   = "use letters, digits, -, _ and ., at most 63 of them, with a letter or digit at both ends; a domain and / may stand before, as in example.com/tier"
+	labelValue = "use letters, digits, -, _ and ., at most 63 of them, with a letter or digit at both ends"
+)
 
 // checkLabels holds labels to what Kubernetes takes for keys and values.
 func (g *generation) checkLabels(labels *source.Value, path string) {
@@ -56,14 +85,14 @@ func (g *generation) checkLabels(labels *source.Value, path string) {
 	for _, f := range labels.Fields {
 		here := path + "." + f.Key
 		if errs := validation.IsQualifiedName(f.Key); len(errs) > 0 {
-			g.fail("constraint", f.Origin, here, errs[0], "%q cannot be the key of a label", f.Key)
+			g.fail("constraint", f.Origin, here, labelKey, "%q cannot be the key of a label", f.Key)
 		}
 		if !f.Value.IsScalar() {
-			g.fail("wrong-type", f.Value.OriginOrNone(), here, "", "expected text, got %s", f.Value.Kind)
+			g.fail("wrong-type", f.Value.OriginOrNone(), here, source.Instead("text", f.Value.Kind), "expected text, got %s", f.Value.Kind)
 			continue
 		}
 		if errs := validation.IsValidLabelValue(f.Value.Text); len(errs) > 0 {
-			g.fail("constraint", f.Value.Origin, here, errs[0], "%q cannot be the value of a label", f.Value.Text)
+			g.fail("constraint", f.Value.Origin, here, labelValue, "%q cannot be the value of a label", f.Value.Text)
 		}
 	}
 }

@@ -24,6 +24,9 @@ const (
 	byIstio   = "istio"
 )
 
+// ways are those that a context may name.
+var ways = []string{"none", byIngress, byGateway, byIstio}
+
 // expose writes how the exposed routes are reached from outside.
 func (g *generation) expose() *source.Value {
 	if !g.in.Resolved.BuiltIn("expose") {
@@ -39,7 +42,11 @@ func (g *generation) expose() *source.Value {
 	v := g.fields.Get("expose")
 	out := source.NewMap(v.OriginOrNone())
 	each := func(name string, at source.Origin, settings *source.Value) {
-		if len(exposed) == 0 {
+		switch {
+		case !slices.Contains(ways, name):
+			g.fail("constraint", at, "expose", source.Nearest(name, ways), "%q is no way to expose a route", name)
+			return
+		case len(exposed) == 0:
 			return
 		}
 		switch name {
@@ -51,9 +58,6 @@ func (g *generation) expose() *source.Value {
 			out.Set(name, g.gateway(at, settings, exposed))
 		case byIstio:
 			out.Set(name, g.istio(at, settings, exposed))
-		default:
-			g.fail("constraint", at, "expose", source.Nearest(name, []string{"none", byIngress, byGateway, byIstio}), "%q is no way to expose a route", name)
-			return
 		}
 		for _, r := range exposed {
 			g.checkWay(name, r)
@@ -307,7 +311,7 @@ func (g *generation) headers(v *source.Value, path string) *source.Value {
 	for _, f := range v.FieldsOrNone() {
 		here := path + "." + f.Key
 		if !headerName.MatchString(strings.ToLower(f.Key)) {
-			g.fail("constraint", f.Origin, here, "", "%q cannot be the name of a header", f.Key)
+			g.fail("constraint", f.Origin, here, "use letters, digits and -, such as x-canary", "%q cannot be the name of a header", f.Key)
 		}
 		kind, value := "Exact", f.Value
 		if value != nil && value.Kind == source.Map {

@@ -27,6 +27,10 @@ import (
 //go:embed all:templates
 var templates embed.FS
 
+// FlavorAnnotation is the annotation of a chart that says which flavor it was made
+// with. Charts of others have none.
+const FlavorAnnotation = "chart.kai/flavor"
+
 // Input is all that a chart is made from.
 type Input struct {
 	Name        string // of the chart and of its objects
@@ -258,7 +262,7 @@ func (g *generation) chartYAML() []byte {
 	}
 	chart.Set("keywords", keywords)
 	chart.Set("annotations", source.NewMap(at, text("chart.kai/context", g.in.Context),
-		text("chart.kai/flavor", g.in.Resolved.Flavor.Name+" "+g.in.Resolved.Flavor.Version)))
+		text(FlavorAnnotation, g.in.Resolved.Flavor.Name+" "+g.in.Resolved.Flavor.Version)))
 	if deps := g.dependencies(); deps != nil {
 		chart.Set("dependencies", deps)
 	}

@@ -25,6 +25,8 @@ type flavorFiles struct {
 	once     sync.Once
 	files    []File
 	findings source.Findings
+	kinds    []string // that can be patched
+	allKinds bool     // no others can
 }
 
 // NewTemplates gives one that keeps nothing yet.
@@ -34,6 +36,18 @@ func NewTemplates() *Templates {
 
 // of gives the files of a flavor, with those of the generator itself.
 func (t *Templates) of(flavor *descriptor.Flavor) ([]File, source.Findings) {
+	f := t.read(flavor)
+	return f.files, f.findings
+}
+
+// patched gives the kinds of objects for which the flavor's templates, and the
+// generator's, take patches, and whether these are all.
+func (t *Templates) patched(flavor *descriptor.Flavor) (kinds []string, all bool) {
+	f := t.read(flavor)
+	return f.kinds, f.allKinds
+}
+
+func (t *Templates) read(flavor *descriptor.Flavor) *flavorFiles {
 	t.mu.Lock()
 	f := t.byFlavor[flavor]
 	if f == nil {
@@ -41,23 +55,24 @@ func (t *Templates) of(flavor *descriptor.Flavor) ([]File, source.Findings) {
 		t.byFlavor[flavor] = f
 	}
 	t.mu.Unlock()
-	f.once.Do(func() { f.files, f.findings = filesOf(flavor) })
-	return f.files, f.findings
+	f.once.Do(func() { f.readFiles(flavor) })
+	return f
 }
 
-func filesOf(flavor *descriptor.Flavor) (files []File, findings source.Findings) {
+func (t *flavorFiles) readFiles(flavor *descriptor.Flavor) {
 	digest, own, err := ownTemplates()
 	if err != nil {
-		findings.Add("internal", source.Origin{}, "", "", "%s", err)
-		return nil, findings
+		t.findings.Add("internal", source.Origin{}, "", "", "%s", err)
+		return
 	}
+	t.kinds, t.allKinds = patchedKinds(own, flavor)
 	rename := ownNames(digest, `"flavor.`, fmt.Sprintf(`"%s-%s.`, flavor.Name, flavor.Digest[:8]))
 	for _, f := range own {
 		if f.Path == "templates/helmignore" {
-			files = append(files, File{Path: ".helmignore", Data: f.Data})
+			t.files = append(t.files, File{Path: ".helmignore", Data: f.Data})
 			continue
 		}
-		files = append(files, File{Path: f.Path, Data: []byte(rename.Replace(string(f.Data)))})
+		t.files = append(t.files, File{Path: f.Path, Data: []byte(rename.Replace(string(f.Data)))})
 	}
 	for _, f := range flavor.Files {
 		data := f.Data
@@ -65,12 +80,11 @@ func filesOf(flavor *descriptor.Flavor) (files []File, findings source.Findings)
 			data = []byte(rename.Replace(string(data)))
 		}
 		if reserved[f.Path] {
-			findings.Add("flavor", source.Origin{Position: source.Position{File: f.Source}}, "", "remove it: kai writes this file", "a flavor cannot bring %s", f.Path)
+			t.findings.Add("flavor", source.Origin{Position: source.Position{File: f.Source}}, "", "remove it: kai writes this file", "a flavor cannot bring %s", f.Path)
 			continue
 		}
-		files = append(files, File{Path: f.Path, Data: data})
+		t.files = append(t.files, File{Path: f.Path, Data: data})
 	}
-	return files, findings
 }
 
 // ownNames renames the generator's own templates, and others.

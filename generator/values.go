@@ -29,6 +29,7 @@ func (g *generation) values() *source.Value {
 	g.checkScaling(g.fields.Get("scaling"))
 	g.checkUpdates()
 	g.checkJob()
+	g.checkDropped()
 	var rest []source.Field
 	for _, f := range g.fields.Fields {
 		builtIn := g.in.Resolved.BuiltIn(f.Key)
@@ -105,7 +106,7 @@ func (g *generation) texts(v *source.Value, path []string, where string) *source
 			text.Kind = source.String
 			out.Fields[i].Value = &text
 		case !f.Value.IsNull():
-			g.fail("wrong-type", f.Value.Origin, where+"."+f.Key, "", "expected text, got %s", f.Value.Kind)
+			g.fail("wrong-type", f.Value.Origin, where+"."+f.Key, source.Instead("text", f.Value.Kind), "expected text, got %s", f.Value.Kind)
 		}
 	}
 	return out
@@ -149,6 +150,7 @@ func (g *generation) containers(path string, list *source.Value) *source.Value {
 			}
 		}
 		g.checkResources(values.Get("resources"), here+".resources")
+		g.checkUser(c.Get("security"), g.fields.Get("security"), here+".security")
 		out.Items[i] = values
 	}
 	return out
@@ -202,6 +204,7 @@ func under(path, key string) string {
 }
 
 func (g *generation) image(image *source.Value, path string) *source.Value {
+	g.imageName(image, path)
 	if image.Get("tag").Str() == "" && image.Get("digest").Str() == "" {
 		g.fail("image", image.Origin, path, "give it a tag or a digest, here or in the context's version file", "the image %s has neither tag nor digest", image.Get("repository").Str())
 	}
@@ -496,6 +499,9 @@ func (g *generation) probes(probes *source.Value, path string) *source.Value {
 // or its number for gRPC.
 func (g *generation) probePort(port *source.Value, number bool, path string) *source.Value {
 	if port == nil || port.Kind == source.Number {
+		if n, ok := port.Int(); port != nil && (!ok || n < 1 || n > 65535) {
+			g.fail("constraint", port.Origin, path, "write a route's name, or the number of a port that the container opens", "expected 1 to 65535, got %s", port.Text)
+		}
 		return port
 	}
 	var known []string

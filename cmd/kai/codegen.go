@@ -2,13 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -31,6 +32,7 @@ type codegenFlags struct {
 	types    []string
 	part     string
 	check    bool
+	force    bool
 }
 
 func newCodegen(a *app, w *workspaceFlags) *cobra.Command {
@@ -53,7 +55,9 @@ http://… a URL, if they are so in all contexts; --type says it otherwise.
 Without SERVICE it is the one whose folder this is, or the only one.
 
 --local DIR writes instead what one context gives, but its secrets, for a laptop:
-CONFIG_ROOT=DIR has the code read it.`,
+CONFIG_ROOT=DIR has the code read it. DIR is a folder of its own, new or empty; kai
+remembers there what it wrote, and refuses to write over what was edited since,
+unless --force is given.`,
 		Example: a.example("codegen carts --lang go -o internal/config/config_gen.go", "codegen --lang typescript -o src/config.ts",
 			"codegen --lang go --type 'LOG_LEVEL=debug|info|warn' --type TIMEOUT=text", "codegen --lang python -o config.py --check",
 			"codegen -c dev --local .local"),
@@ -78,7 +82,11 @@ CONFIG_ROOT=DIR has the code read it.`,
 	flags.StringArrayVar(&f.types, "type", nil, "type of a variable: NAME=text, int, float, bool, duration, url, secret, or choices: NAME=a|b (repeatable)")
 	flags.StringVar(&f.part, "container", "", "container of the pod (default: the main one)")
 	flags.BoolVar(&f.check, "check", false, "write nothing; exit with 1 and a diff if the file is not as it should be")
+	flags.BoolVar(&f.force, "force", false, "with --local: write anew what was edited there")
 	cmd.MarkFlagsMutuallyExclusive("lang", "local")
+	cmd.MarkFlagsMutuallyExclusive("lang", "force")
+	cmd.MarkFlagsMutuallyExclusive("local", "output")
+	cmd.MarkFlagsMutuallyExclusive("local", "package")
 	cmd.MarkFlagsOneRequired("lang", "local")
 	_ = cmd.MarkFlagFilename("output")
 	_ = cmd.MarkFlagDirname("local")
@@ -118,8 +126,8 @@ func generateCode(ctx context.Context, a *app, w *workspaceFlags, f codegenFlags
 	if f.local != "" {
 		return f.writeLocal(a, in)
 	}
-	in.Command = f.command(service, narrowed)
 	in.Package = f.packageName()
+	in.Command = f.command(service, dir, narrowed)
 	code, err := codegen.Generate(in, f.language)
 	if err != nil {
 		return err
@@ -195,7 +203,7 @@ func (f *codegenFlags) input(ctx context.Context, ws *workspace.Workspace, servi
 			if err != nil {
 				return in, err
 			}
-			c := codegen.Context{Name: name, Objects: objects, App: r.App, Friends: r.Trace.Friends}
+			c := codegen.Context{Name: name, Objects: objects, App: r.App, Friends: r.Trace.Friends, Asked: r.Trace.Fields.Get("friends")}
 			if f.part == "" {
 				c.Env = r.Trace.Fields.Get("env")
 			}
@@ -208,9 +216,10 @@ func (f *codegenFlags) input(ctx context.Context, ws *workspace.Workspace, servi
 	return in, nil
 }
 
-// command gives what makes the file anew, in one form however it was called.
-func (f *codegenFlags) command(service string, narrowed bool) string {
-	words := []string{"kai codegen", service, "--lang", f.language}
+// command gives what makes the file anew in the workspace's folder, in one form
+// however and wherever it was called.
+func (f *codegenFlags) command(service, dir string, narrowed bool) string {
+	words := []string{"kai", "codegen", service, "--lang", f.language}
 	if narrowed {
 		words = append(words, "-c", strings.Join(f.contexts, ","))
 	}
@@ -218,17 +227,66 @@ func (f *codegenFlags) command(service string, narrowed bool) string {
 		words = append(words, "--container", f.part)
 	}
 	for _, t := range slices.Sorted(slices.Values(f.types)) {
-		words = append(words, "--type '"+t+"'")
+		words = append(words, "--type", t)
+	}
+	there := codegenFlags{out: "-"} // as the command will be, which may find the package's name by itself
+	var output []string
+	if f.out != "-" {
+		file := f.place(dir)
+		there.out, output = filepath.Join(dir, file), []string{"-o", file}
+	}
+	if f.language == "go" && f.packageName() != there.packageName() {
+		words = append(words, "--package", f.packageName())
+	}
+	words = append(words, output...)
+	for i, w := range words {
+		if !plainWord.MatchString(w) {
+			words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
 	}
 	return strings.Join(words, " ")
 }
 
+// plainWord is one that no shell takes for anything else.
+var plainWord = regexp.MustCompile(`^[-A-Za-z0-9_./,:=+@]+$`)
+
+// place gives the file as it is found from the workspace's folder. Of one that does
+// not lie in the same repository only the name is said, since the rest of its path is
+// this machine's.
+func (f *codegenFlags) place(dir string) string {
+	file, err := filepath.Abs(f.out)
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return filepath.Base(f.out)
+	}
+	file = throughLinks(file)
+	within, err := filepath.Rel(repository(dir), file)
+	if err != nil || !filepath.IsLocal(within) {
+		return filepath.Base(f.out)
+	}
+	rel, err := filepath.Rel(dir, file)
+	if err != nil {
+		return filepath.Base(f.out)
+	}
+	return filepath.ToSlash(rel)
+}
+
 // packageName gives the name of Go's package.
 func (f *codegenFlags) packageName() string {
-	if f.pkg != "" {
-		return f.pkg
+	if f.out == "-" {
+		return cmp.Or(f.pkg, "config")
 	}
-	if abs, err := filepath.Abs(f.out); err == nil && f.out != "-" {
+	return cmp.Or(f.pkg, folderPackage(f.out))
+}
+
+// folderPackage is the name of the package that a file's folder is called after.
+func folderPackage(file string) string {
+	if abs, err := filepath.Abs(file); err == nil {
 		name := strings.ToLower(filepath.Base(filepath.Dir(abs)))
 		if codegen.IsPackage(name) {
 			return name
@@ -268,7 +326,7 @@ func (f *codegenFlags) write(a *app, code []byte) error {
 		}
 		fmt.Fprintf(a.stderr, "kai: %s %s\n  hint: the same command without --check writes it\n", f.out, word)
 		return &saidError{code: exitFailed}
-	case !missing && !bytes.Contains(there, []byte(codegen.Mark)):
+	case !missing && !codegen.IsOurs(there):
 		return fmt.Errorf("%s is there already, and kai did not write it\n  hint: give another file, or remove it", f.out)
 	}
 	return replaceFile(f.out, code)
@@ -294,26 +352,8 @@ func (f *codegenFlags) writeLocal(a *app, in codegen.Input) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(f.local, 0o755); err != nil {
+	if err := local.Write(f.local, f.force); err != nil {
 		return err
-	}
-	root, err := os.OpenRoot(f.local) // whatever a mount's path is, and whatever lies there
-	if err != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }()
-	for _, folder := range local.Folders {
-		if err := root.MkdirAll(folder, 0o755); err != nil {
-			return err
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(local.Files)) {
-		if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			return err
-		}
-		if err := root.WriteFile(name, local.Files[name], 0o644); err != nil {
-			return err
-		}
 	}
 	fmt.Fprintf(a.stdout, "%s has %s of the context %s\n", f.local, count(len(local.Files), "file", "files"), in.Contexts[0].Name)
 	if len(local.Left) > 0 {

@@ -31,14 +31,15 @@ place where it is given, and what it overrode, highest first: the context, those
 extends, what friends give, the workspace's defaults, the flavor's.
 
 For a field of a manifest, KIND/NAME:PATH or KIND.PATH, shows the template that it stands in
-and every value that alters it when it alone is changed; where there is none, the field is
-constant in the template. Items of lists are named by [name=NAME] or [0].
+and every value that alters it when it alone is changed, if there is one. Items of lists
+are named by [name=NAME] or [0].
 
 The answer is tried and not guessed: each value of every file that the release is made of
 is changed in memory, by another of its kind or by taking it away, the chart is made and
 rendered again, and the field is compared. So nothing is said of what two changes do only
-together; and a value that no change fits alone, such as the name of a service that others
-call, is not listed. Types and templates are no values.
+together, nor of what a value would do that nobody gives yet; and a value that no change
+fits alone, such as the name of a service that others call, is not listed. Types and
+templates are no values.
 
 No secret is read: where a chart wants one, a mark stands, as for template. Values below
 secrets that are given with -f or --set, and the data of Secrets, are masked.`,

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,7 +37,8 @@ func (o *findingsOutputs) addFlags(cmd *cobra.Command) {
 // findingsOutput is one format and the file it is written to, "" for stdout.
 type findingsOutput struct{ format, file string }
 
-// read gives the outputs: one of them is printed, as text where no other is.
+// read gives the outputs: one of them is printed, as text where no other is. A file
+// that is something else than a report is refused.
 func (o *findingsOutputs) read() ([]findingsOutput, error) {
 	formats := report.FindingsFormats()
 	var files []findingsOutput
@@ -48,6 +51,9 @@ func (o *findingsOutputs) read() ([]findingsOutput, error) {
 		case toFile && file == "":
 			return nil, fmt.Errorf("--output %s: names no file\n  hint: -o %s=report.%s", value, format, format)
 		case toFile:
+			if err := writable(file); err != nil {
+				return nil, fmt.Errorf("--output %s: %w", value, err)
+			}
 			files = append(files, findingsOutput{format, file})
 		case printed != "" && printed != format:
 			return nil, fmt.Errorf("--output: %s and %s cannot both be printed\n  hint: write one of them to a file: -o %s -o %s=FILE", printed, format, printed, format)
@@ -92,10 +98,45 @@ func writeFindings(stdout io.Writer, file string, found []validate.Finding, o re
 	if err := report.Findings(&b, found, o); err != nil {
 		return err
 	}
-	if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
+	if err := writeReport(file, b.Bytes()); err != nil {
 		return fmt.Errorf("--output %s=%s: %w", o.Format, file, reason(err))
 	}
 	return nil
+}
+
+// writable refuses a file that is there and is no report of findings: one that kai
+// reads, or anybody's.
+func writable(file string) error {
+	info, err := os.Stat(file)
+	if err != nil || !info.Mode().IsRegular() {
+		return nil // what is wrong with it is said when it is written
+	}
+	data, err := os.ReadFile(file)
+	switch {
+	case err != nil:
+		return reason(err)
+	case report.IsFindings(data):
+		return nil
+	case ourVersion.Match(data):
+		return errors.New("kai reads this file, and does not write it\n  hint: give another one")
+	}
+	return errors.New("the file is there, and is no report of findings\n  hint: give another one, or remove it")
+}
+
+// writeReport writes a file as a whole or not at all; what is no file, such as a pipe,
+// is written to.
+func writeReport(file string, data []byte) error {
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		file = real // a link stays one
+	}
+	mode := fs.FileMode(0o644)
+	if info, err := os.Stat(file); err == nil {
+		if !info.Mode().IsRegular() {
+			return os.WriteFile(file, data, mode)
+		}
+		mode = info.Mode().Perm()
+	}
+	return overwrite(file, mode, data)
 }
 
 // pathFor gives how readers of a format find the files of a workspace: people and

@@ -201,9 +201,9 @@ func (d documentedFlavor) write(b *bytes.Buffer, level string, onPage func(*desc
 	for p := f; p.Parent != nil; p = p.Parent {
 		gone = append(gone, p.Gone...)
 		if onPage(p.Parent) {
-			fmt.Fprintf(b, "And the fields of %s", linked(p.Parent, onPage))
+			fmt.Fprintf(b, "It also takes the fields of %s", linked(p.Parent, onPage))
 			if len(gone) > 0 {
-				fmt.Fprintf(b, ", without `%s`", strings.Join(gone, "`, `"))
+				fmt.Fprintf(b, ", but not `%s`", strings.Join(gone, "` and `"))
 			}
 			b.WriteString(".\n\n")
 			break

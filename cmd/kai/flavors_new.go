@@ -17,6 +17,7 @@ import (
 	"github.com/helm-kai/helm-kai/internal/descriptor"
 	"github.com/helm-kai/helm-kai/internal/flavortest"
 	"github.com/helm-kai/helm-kai/internal/kubeschema"
+	"github.com/helm-kai/helm-kai/internal/source"
 	"github.com/helm-kai/helm-kai/internal/workspace"
 )
 
@@ -34,7 +35,7 @@ type newFlavor struct {
 	Name, Parent string
 	Abstract     bool
 	Flavor       string   // that the case names
-	Fields       []string // that its context sets
+	Fields       []string // lines of those that its context sets
 }
 
 func newFlavorsNew(a *app, w *workspaceFlags) *cobra.Command {
@@ -171,20 +172,40 @@ func (w *workspaceFlags) flavorFolder(ws *workspace.Workspace, given, name strin
 	return folder, next, nil
 }
 
-// knownValues are for fields that a flavor of the library demands.
-var knownValues = map[string]string{"schedule": `"30 3 * * *"`}
+// knownValues are for fields of the library, which a type alone does not explain.
+var knownValues = map[string]string{"schedule": "30 3 * * *"}
+
+// demands gives what a context of a flavor has to say: an image if it takes one, and
+// values for all fields that have to be given, but for those that have a default.
+func demands(flavor *descriptor.Flavor) *source.Value {
+	out := source.NewMap(source.Origin{})
+	s := sampler{types: flavor.Types}
+	chosen := false
+	for _, field := range flavor.AllFields() {
+		known, ok := knownValues[field.Name]
+		switch {
+		case field.Name == "image" && field.Expr.String() == "image":
+			out.Set("image", source.NewString(source.Origin{}, "release"))
+		case !flavor.Defaults.Get(field.Name).IsNull():
+		case field.Required && ok:
+			out.Set(field.Name, source.NewString(source.Origin{}, known))
+		default:
+			// Of those that exclude one another one is enough.
+			choice := s.isChoice(field)
+			if v := s.demanded(field, 0); v != nil && !(choice && chosen) {
+				out.Set(field.Name, v)
+				chosen = chosen || choice
+			}
+		}
+	}
+	return out
+}
 
 // files gives those of a new flavor.
 func (f flavorNewFlags) files(name string, parent *descriptor.Flavor) (map[string][]byte, error) {
 	n := newFlavor{Name: name, Parent: f.parent, Abstract: f.abstract, Flavor: name}
-	for _, field := range parent.AllFields() {
-		value, known := knownValues[field.Name]
-		switch {
-		case field.Name == "image" && field.Expr.String() == "image":
-			n.Fields = append(n.Fields, "image: release")
-		case field.Required && known:
-			n.Fields = append(n.Fields, field.Name+": "+value)
-		}
+	if fields := demands(parent); len(fields.Fields) > 0 {
+		n.Fields = strings.Split(strings.TrimSuffix(string(source.AppendYAML(nil, fields, nil)), "\n"), "\n")
 	}
 	of := map[string]string{
 		descriptor.FlavorFile:                         "flavor.yaml.tmpl",

@@ -33,8 +33,9 @@ are.
 
 A PATH is a file, a folder, or - for what is given to it; without any it is this
 folder. In a folder those files are formatted that begin with our apiVersion; hidden
-folders and generated charts are left out. A file that is named and that has another
-apiVersion, or none, keeps the order of its keys, which a note says.
+folders, generated charts and templates are left out. A file that is named and that has
+another apiVersion, or none, keeps the order of its keys, which a note says. One whose
+name does not end in .yaml or .yml, and a template of a flavor or a chart, is refused.
 
 No file changes its meaning: what comes out is compared with what went in, and a file
 that would say something else is refused. Files are replaced as a whole. The exit code
@@ -58,6 +59,7 @@ func formatPaths(a *app, f fmtFlags, paths []string) error {
 		return formatInput(a, f)
 	}
 	var files []string
+	refused := false
 	named := map[string]bool{}
 	for _, path := range paths {
 		if path == "-" {
@@ -65,14 +67,16 @@ func formatPaths(a *app, f fmtFlags, paths []string) error {
 		}
 		found, err := ourFiles(path)
 		if err != nil {
-			return err
+			fmt.Fprintln(a.stderr, a.word(err))
+			refused = true
+			continue
 		}
 		files = append(files, found...)
 		if len(found) == 1 && found[0] == path {
 			named[path] = true
 		}
 	}
-	changed, refused := 0, false
+	changed := 0
 	for _, file := range files {
 		differs, err := formatFile(a, f, file, named[file])
 		if err != nil {
@@ -216,7 +220,7 @@ func ourFiles(path string) ([]string, error) {
 		return nil, err
 	}
 	if !info.IsDir() {
-		return []string{path}, nil
+		return []string{path}, notYAML(path)
 	}
 	var files []string
 	err = filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
@@ -224,12 +228,12 @@ func ourFiles(path string) ([]string, error) {
 			return err
 		}
 		if d.IsDir() {
-			if name != path && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules") || generated(name) {
+			if name != path && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules") || generated(name) || templates(name) {
 				return fs.SkipDir
 			}
 			return nil
 		}
-		if ext := filepath.Ext(name); ext != ".yaml" && ext != ".yml" || !d.Type().IsRegular() {
+		if !isYAML(name) || !d.Type().IsRegular() {
 			return nil
 		}
 		data, err := source.ReadFile(os.DirFS(filepath.Dir(name)), d.Name(), source.MaxFile)
@@ -244,6 +248,42 @@ func ourFiles(path string) ([]string, error) {
 		return nil
 	})
 	return files, err
+}
+
+func isYAML(name string) bool {
+	ext := strings.ToLower(filepath.Ext(name))
+	return ext == ".yaml" || ext == ".yml"
+}
+
+// notYAML refuses a file that is no YAML by its name or by its place, whatever stands
+// in it: much text is YAML by chance.
+func notYAML(file string) error {
+	if !isYAML(file) {
+		return fmt.Errorf("%s is no YAML by its name, so it is left as it is\n  hint: - formats what is given to kai: kai fmt - < FILE", file)
+	}
+	full, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	for dir := filepath.Dir(full); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if templates(dir) {
+			return fmt.Errorf("%s is a template, and becomes YAML only when it is rendered, so it is left as it is", file)
+		}
+	}
+	return nil
+}
+
+// templates says whether a folder has those of a flavor or of a chart.
+func templates(dir string) bool {
+	if filepath.Base(dir) != "templates" {
+		return false
+	}
+	for _, beside := range []string{"flavor.yaml", "Chart.yaml"} {
+		if _, err := os.Lstat(filepath.Join(filepath.Dir(dir), beside)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // generated says whether a folder is a chart that kai made.

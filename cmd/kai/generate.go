@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -193,15 +195,27 @@ func (w *workspaceFlags) remember(j *remake.Job, dir string) {
 	}
 }
 
-// generation is one context's charts.
-type generation struct {
+// gathered is what is kept of one context's charts, in the order of their names.
+type gathered[T any] struct {
 	context  string
-	releases []build.Release
+	releases []T
 }
+
+// generation is one context's charts.
+type generation = gathered[build.Release]
+
+func whole(r build.Release) build.Release { return r }
 
 // buildContexts makes the charts of all contexts that are asked for. It gives
 // all that is wrong at once.
 func buildContexts(ctx context.Context, a *app, w *workspaceFlags, s selection, services []string, jobs int) ([]generation, string, error) {
+	return gatherContexts(ctx, a, w, s, services, jobs, whole)
+}
+
+// gatherContexts is buildContexts for those who need not hold the charts: keep is
+// called for several at the same time, as soon as they are made, also where
+// something turns out to be wrong with others.
+func gatherContexts[T any](ctx context.Context, a *app, w *workspaceFlags, s selection, services []string, jobs int, keep func(build.Release) T) ([]gathered[T], string, error) {
 	ws, dir, findings, err := w.open()
 	if err != nil {
 		return nil, "", err
@@ -213,25 +227,42 @@ func buildContexts(ctx context.Context, a *app, w *workspaceFlags, s selection, 
 		}
 		return nil, "", err
 	}
-	return buildIn(ctx, a, ws, dir, findings, contexts, s, services, jobs)
+	return gatherIn(ctx, a, ws, dir, findings, contexts, s, services, jobs, keep)
 }
 
 // buildIn makes the charts of some contexts of a workspace that is open.
 func buildIn(ctx context.Context, a *app, ws *workspace.Workspace, dir string, findings source.Findings, contexts []string, s selection, services []string, jobs int) ([]generation, string, error) {
+	return gatherIn(ctx, a, ws, dir, findings, contexts, s, services, jobs, whole)
+}
+
+func gatherIn[T any](ctx context.Context, a *app, ws *workspace.Workspace, dir string, findings source.Findings, contexts []string, s selection, services []string, jobs int, keep func(build.Release) T) ([]gathered[T], string, error) {
 	match, err := s.matcher(services)
 	if err != nil {
 		return nil, "", err
 	}
 	collectSeldomIf(len(ws.Services))
-	var built []generation
+	type named struct {
+		name string
+		kept T
+	}
+	var built []gathered[T]
 	found := map[string]bool{}
 	for _, name := range contexts {
-		releases, more := build.Charts(ctx, ws, name, build.Options{Select: match, Jobs: jobs})
-		findings = append(findings, more...)
-		for _, r := range releases {
+		var mu sync.Mutex
+		var all []named
+		findings = append(findings, build.Stream(ctx, ws, name, build.Options{Select: match, Jobs: jobs}, func(r build.Release) {
+			kept := keep(r)
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, named{r.Name, kept})
 			found[r.Labels["name"]] = true
+		})...)
+		slices.SortFunc(all, func(a, b named) int { return strings.Compare(a.name, b.name) })
+		g := gathered[T]{context: name}
+		for _, n := range all {
+			g.releases = append(g.releases, n.kept)
 		}
-		built = append(built, generation{context: name, releases: releases})
+		built = append(built, g)
 	}
 	findings = findings.Sorted()
 	if findings.Err() != nil {
@@ -279,6 +310,10 @@ func sayStale(a *app, outcomes []remake.Outcome, failed error) error {
 			if _, err := os.Lstat(r.Folder); errors.Is(err, fs.ErrNotExist) {
 				fmt.Fprintf(a.stdout, "%s\t%s\n", checkWords[chartdir.KindAdded], r.Folder)
 				continue
+			}
+			if len(r.Changes) == 0 {
+				// All files are as they should be, but none is recorded as kai's.
+				fmt.Fprintf(a.stdout, "%s\t%s\n", checkWords[chartdir.KindAdded], filepath.Join(r.Folder, chartdir.RecordName))
 			}
 			for _, c := range r.Changes {
 				fmt.Fprintf(a.stdout, "%s\t%s\n", checkWords[c.Kind], filepath.Join(r.Folder, filepath.FromSlash(c.Path)))

@@ -40,8 +40,8 @@ func TestGenerateKilled(t *testing.T) {
 	t.Parallel()
 	const workers = 2
 	kills := int64(200)
-	if testing.Short() {
-		kills = 20
+	if testing.Short() || raceDetector {
+		kills = 20 // e2e has all of them, without the race detector
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -68,8 +69,14 @@ func printGraphs(ctx context.Context, a *app, w *workspaceFlags, f graphFlags, s
 		return err
 	}
 	// Whom a service calls, and by whom it is called, the charts of others say too.
-	built, _, err := buildContexts(ctx, a, w, selection{contexts: f.contexts, all: f.all}, nil, f.jobs)
-	if err != nil {
+	built, _, err := gatherContexts(ctx, a, w, selection{contexts: f.contexts, all: f.all}, nil, f.jobs, func(r build.Release) drawn {
+		out, err := f.release(ctx, r, values)
+		if err != nil {
+			return drawn{out, source.Findings{build.Finding(r, err)}}
+		}
+		return drawn{release: out}
+	})
+	if err := cmp.Or(ctx.Err(), err); err != nil {
 		return err
 	}
 	if err := known(built, services); err != nil {
@@ -77,25 +84,31 @@ func printGraphs(ctx context.Context, a *app, w *workspaceFlags, f graphFlags, s
 	}
 	var graphs []*graph.Graph
 	for _, g := range built {
-		drawn, err := f.graph(ctx, g, values)
+		whole, err := contextGraph(g)
 		if err != nil {
 			return err
 		}
 		if match != nil {
-			drawn = drawn.Select(match)
+			whole = whole.Select(match)
 		}
-		graphs = append(graphs, drawn)
+		graphs = append(graphs, whole)
 	}
 	return graph.Write(a.stdout, f.output, graphs)
 }
 
+// drawn is what a graph needs of a release, and what is wrong with it.
+type drawn struct {
+	release  graph.Release
+	findings source.Findings
+}
+
 // known fails for a service that none of the contexts has.
-func known(built []generation, services []string) error {
+func known(built []gathered[drawn], services []string) error {
 	var names, contexts []string
 	for _, g := range built {
 		contexts = append(contexts, g.context)
 		for _, r := range g.releases {
-			names = append(names, r.Labels["name"])
+			names = append(names, r.release.Labels["name"])
 		}
 	}
 	slices.Sort(names)
@@ -108,21 +121,13 @@ func known(built []generation, services []string) error {
 	return nil
 }
 
-// graph renders a context and makes its graph.
-func (f *graphFlags) graph(ctx context.Context, g generation, values map[string]any) (*graph.Graph, error) {
-	in := graph.Input{Context: g.context, Releases: make([]graph.Release, len(g.releases))}
-	errs := make([]error, len(g.releases))
-	build.Each(ctx, f.jobs, len(g.releases), func(i int) {
-		in.Releases[i], errs[i] = f.release(ctx, g.releases[i], values)
-	})
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
+// contextGraph makes the graph of a context.
+func contextGraph(g gathered[drawn]) (*graph.Graph, error) {
+	in := graph.Input{Context: g.context}
 	var findings source.Findings
-	for i, err := range errs {
-		if err != nil {
-			findings = append(findings, build.Finding(g.releases[i], err))
-		}
+	for _, r := range g.releases {
+		in.Releases = append(in.Releases, r.release)
+		findings = append(findings, r.findings...)
 	}
 	if findings.Err() != nil {
 		return nil, findings.Sorted()
@@ -130,7 +135,7 @@ func (f *graphFlags) graph(ctx context.Context, g generation, values map[string]
 	return graph.New(in)
 }
 
-// release gives what a graph is made of.
+// release renders a release and gives what a graph is made of.
 func (f *graphFlags) release(ctx context.Context, r build.Release, values map[string]any) (graph.Release, error) {
 	out := graph.Release{
 		Name: r.Name, Shared: r.Kind == build.KindDependency, Namespace: r.Namespace, Labels: r.Labels, Needs: r.Needs,

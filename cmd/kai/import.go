@@ -52,9 +52,12 @@ difference is in the report.`, importer.Manifests,
 			"import manifests deploy/ -o shop", "import manifests --context dev=dev.yaml --context prod=prod.yaml -o shop --report report.json",
 			"import manifests --dry-run -"),
 		newImportOf(a, "compose", "Import a Compose file", `Reads Compose files. A service becomes a descriptor, its published ports become routes, its
-files ConfigMaps, and servers of kai's library friends. Several files may be environments of
-one another: --context prod=compose.prod.yaml.`, importer.Compose,
-			"import compose compose.yaml -o shop"),
+files ConfigMaps, and servers of kai's library friends. Files are laid over one another in
+their order, as docker compose -f A -f B does it; a folder stands for its compose.yaml with
+the override beside it. What they include and extend in the folder is read too. Each
+--context is a project of its own, and may be given several files; so is each profile.`, importer.Compose,
+			"import compose compose.yaml -o shop", "import compose compose.yaml compose.ci.yaml --dry-run",
+			"import compose --context dev=. --context prod=compose.yaml --context prod=compose.prod.yaml -o shop"),
 		newImportOf(a, "score", "Import workloads of Score", `Reads workload files of Score (score.dev/v1b1). Resources become friends, and the
 placeholders that name their outputs become references to them.`, importer.Score,
 			"import score score.yaml -o shop"),
@@ -80,8 +83,8 @@ func newImportOf(a *app, kind, short, long string, run func(importer.Options) (*
 	flags := cmd.Flags()
 	flags.StringVarP(&f.output, "output-dir", "o", ".", "folder that the workspace is written to")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "write nothing but the report, and print the files")
-	flags.StringVar(&f.report, "report", "", "file that the report is written to: JSON if it ends in .json, text else (default: text, on stderr)")
-	flags.StringVar(&f.name, "name", "", "name of the workspace (default: the output folder's)")
+	flags.StringVar(&f.report, "report", "", "file that the whole report is written to: JSON if it ends in .json, text else (default: text, on stderr, with long lists cut)")
+	flags.StringVar(&f.name, "name", "", "name of the workspace (default: what a Compose file says, or the output folder's)")
 	flags.StringArrayVar(&f.contexts, "context", nil, "NAME=PATH: what is read for an environment")
 	_ = cmd.MarkFlagDirname("output-dir")
 	_ = cmd.MarkFlagFilename("report")
@@ -90,12 +93,12 @@ func newImportOf(a *app, kind, short, long string, run func(importer.Options) (*
 
 func importFrom(ctx context.Context, a *app, f moveInFlags, run func(importer.Options) (*importer.Result, source.Findings), args []string) error {
 	o := importer.Options{Name: f.name, Kai: a.as}
-	if o.Name == "" {
+	if o.Name == "" { // what is imported may have a name
 		dir, err := filepath.Abs(f.output)
 		if err != nil {
 			return err
 		}
-		o.Name = strings.Trim(notName.ReplaceAllString(strings.ToLower(filepath.Base(dir)), "-"), "-")
+		o.Folder = strings.Trim(notName.ReplaceAllString(strings.ToLower(filepath.Base(dir)), "-"), "-")
 	}
 	trees, err := f.trees(a, args)
 	if err != nil {
@@ -181,10 +184,6 @@ func (f *moveInFlags) trees(a *app, args []string) ([]importer.Tree, error) {
 func openTree(path string) (importer.Tree, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			err = fmt.Errorf("%s: %w", path, pe.Err)
-		}
 		return importer.Tree{}, err
 	}
 	dir, name := path, "."
@@ -259,7 +258,7 @@ func (f *moveInFlags) writeReport(a *app, r *importer.Report) error {
 		return r.WriteText(a.stderr)
 	}
 	var b bytes.Buffer
-	write := r.WriteText
+	write := r.WriteWhole
 	if slices.Contains([]string{".json", ".JSON"}, filepath.Ext(f.report)) {
 		write = r.WriteJSON
 	}

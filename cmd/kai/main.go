@@ -101,7 +101,7 @@ func (a *app) execute(ctx context.Context, args []string) int {
 		fmt.Fprintln(a.stderr, "kai: interrupted")
 		return exitInterrupted
 	}
-	fmt.Fprintln(a.stderr, a.word(err))
+	fmt.Fprintln(a.stderr, a.word(wordError(root, err)))
 	return exitFailed
 }
 
@@ -112,7 +112,7 @@ func (a *app) word(err error) string {
 	if errors.As(err, &findings) {
 		return findings.Error()
 	}
-	return "kai: " + err.Error()
+	return "kai: " + wordFile(err)
 }
 
 // saidError ends a command with an exit code after it has said why.
@@ -180,9 +180,8 @@ func newRoot(a *app) *cobra.Command {
 		newVersion(a),
 	)
 	root.InitDefaultCompletionCmd()
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w\n  hint: %s --help", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
+	wordUsage(root)
 	return root
 }
 

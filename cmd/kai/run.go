@@ -72,7 +72,7 @@ Exit codes: the command's, 128+n where the signal n has ended it; 125 kai itself
 		},
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		fmt.Fprintf(a.stderr, "%s\n  hint: %s --help; -- stands before a command that begins with a dash\n", a.word(err), cmd.CommandPath())
+		fmt.Fprintf(a.stderr, "%s; -- stands before a command that begins with a dash\n", a.word(flagError(cmd, err)))
 		return &saidError{code: running.ExitFailed}
 	})
 	flags := cmd.Flags()

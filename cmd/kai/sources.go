@@ -54,13 +54,19 @@ func (w *workspaceFlags) fetcher(offline bool) (*remote.Fetcher, error) {
 	return remote.New(o)
 }
 
-// cacheDir gives the folder of the cache: what the flag or KAI_CACHE says, or else
-// kai in the user's own.
+// cacheDir gives the folder of the cache: what the flag or KAI_CACHE says, which is
+// absolute, or else kai in the user's own.
 func (w *workspaceFlags) cacheDir() (string, error) {
-	for _, dir := range []string{w.sources.cache, w.app.getenv("KAI_CACHE")} {
-		if dir != "" {
-			return filepath.Abs(dir)
+	if w.sources.cache != "" {
+		return filepath.Abs(w.sources.cache)
+	}
+	// As with XDG_CACHE_HOME: whoever sets a variable does not know the folder that
+	// each command is called in.
+	if dir := w.app.getenv("KAI_CACHE"); dir != "" {
+		if !filepath.IsAbs(dir) {
+			return "", fmt.Errorf("KAI_CACHE is %q, and has to be an absolute path", dir)
 		}
+		return dir, nil
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {

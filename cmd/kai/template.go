@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -57,39 +58,35 @@ func printManifests(ctx context.Context, a *app, w *workspaceFlags, f templateFl
 	if err != nil {
 		return err
 	}
-	built, _, err := buildContexts(ctx, a, w, f.selection, services, f.jobs)
-	if err != nil {
-		return err
-	}
-	var releases []build.Release
-	for _, g := range built {
-		releases = append(releases, g.releases...)
-	}
-	results := make([]*render.Result, len(releases))
-	errs := make([]error, len(releases))
 	options := f.options(values)
 	options.IsUpgrade, options.IncludeCRDs, options.NoHooks = f.isUpgrade, f.includeCRDs, f.noHooks
-	build.Each(ctx, f.jobs, len(releases), func(i int) {
-		results[i], errs[i] = build.Render(ctx, releases[i], options)
+	type rendered struct {
+		manifests []render.Manifest
+		findings  source.Findings
+	}
+	built, _, err := gatherContexts(ctx, a, w, f.selection, services, f.jobs, func(r build.Release) rendered {
+		result, err := build.Render(ctx, r, options)
+		if err != nil {
+			return rendered{findings: source.Findings{build.Finding(r, err)}}
+		}
+		return rendered{manifests: result.Manifests}
 	})
-	if err := ctx.Err(); err != nil {
+	if err := cmp.Or(ctx.Err(), err); err != nil {
 		return err
 	}
 	var findings source.Findings
-	var out strings.Builder
+	var texts []string
 	shown := map[string]bool{}
-	for i, r := range releases {
-		if errs[i] != nil {
-			findings = append(findings, build.Finding(r, errs[i]))
-			continue
-		}
-		if len(f.showOnly) > 0 {
-			results[i].Manifests = only(results[i].Manifests, f.showOnly, shown)
-			if len(results[i].Manifests) == 0 {
-				continue
+	for _, g := range built {
+		for _, r := range g.releases {
+			findings = append(findings, r.findings...)
+			if len(f.showOnly) > 0 {
+				if r.manifests = only(r.manifests, f.showOnly, shown); len(r.manifests) == 0 {
+					continue
+				}
 			}
+			texts = append(texts, (&render.Result{Manifests: r.manifests}).Text())
 		}
-		out.WriteString(results[i].Text())
 	}
 	if findings.Err() != nil {
 		return findings.Sorted()
@@ -99,8 +96,12 @@ func printManifests(ctx context.Context, a *app, w *workspaceFlags, f templateFl
 			return fmt.Errorf("--show-only %s: no chart has a manifest of this template", name)
 		}
 	}
-	_, err = io.WriteString(a.stdout, out.String())
-	return err
+	for _, text := range texts {
+		if _, err := io.WriteString(a.stdout, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // only keeps the manifests of some templates, and notes which were there.

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -35,7 +36,9 @@ type validation struct {
 	scope    *scope
 	kit      *build.Kit
 	found    []validate.Finding
-	checked  map[string]bool // releases that were looked at
+	checked  map[string]bool          // releases that were looked at
+	whole    bool                     // all contexts are validated
+	roots    map[string]*source.Value // of files that findings are about
 }
 
 // readFiles is a tree that remembers which of its files were read.
@@ -96,6 +99,10 @@ func (v *validation) stage(context, release string, findings source.Findings) {
 			f.Release = cmp.Or(f.Release, owner)
 		} else if path.Base(f.File) == descriptor.FileName && v.scope != nil && !v.scope.hasFile(f.File) {
 			continue // a descriptor that cannot be read, and was not asked for
+		}
+		f.Path = v.fieldAt(source.Position{File: f.File, Line: f.Line, Column: f.Column}, f.Path)
+		if f.Rule == "unknown-context" { // the contexts stand beside it
+			f.Message = strings.Replace(f.Message, fmt.Sprintf(" for %q", context), " that applies", 1)
 		}
 		v.found = append(v.found, f)
 	}
@@ -205,8 +212,8 @@ func (v *validation) render(ctx context.Context, c *renderedContext, r build.Rel
 	o := v.options()
 	loaded, err := build.Load(r)
 	var objects []manifest.Object
+	var result *render.Result
 	if err == nil {
-		var result *render.Result
 		if result, err = loaded.Render(ctx, o); err == nil {
 			objects, err = manifest.Parse(result.Text())
 		}
@@ -215,11 +222,16 @@ func (v *validation) render(ctx context.Context, c *renderedContext, r build.Rel
 	if err != nil {
 		f := build.Finding(r, err)
 		f.Path = ""
+		if placed, ok := v.printed(ctx, c, r, loaded, result, err); ok {
+			return objects, source.Findings{placed}
+		}
 		findings = source.Findings{f}
 	} else if v.wantsRelease(r) {
 		if findings, err = loaded.Lint(ctx, o); err != nil {
 			return nil, nil // the run is cancelled
 		}
+		// The rules about objects say it of each, at its own place.
+		findings = slices.DeleteFunc(findings, func(f source.Finding) bool { return f.Code == render.CodeDeprecated })
 	}
 	for i := range findings {
 		findings[i].Origin.Position = v.placeOfChart(ctx, c, r, findings[i])
@@ -349,15 +361,11 @@ func validateContexts(ctx context.Context, a *app, w *workspaceFlags, f validate
 		return err
 	}
 	v.settings.Ignores = f.placed(a, dir, v.settings.Ignores)
-	switch {
-	case wrong.Err() != nil:
-		v.stage("", "", append(findings, wrong...))
-	case ws != nil:
-		if err := v.contexts(ctx, a, dir, findings, args); err != nil {
-			return err
-		}
-	default:
+	v.stage("", "", f.placedFindings(a, dir, wrong))
+	if ws == nil {
 		v.stage("", "", findings)
+	} else if err := v.contexts(ctx, a, dir, findings, args); err != nil {
+		return err
 	}
 	return f.outputs.write(a, dir, validate.Settle(v.found, v.settings), slices.Sorted(maps.Keys(v.checked)))
 }
@@ -373,10 +381,11 @@ func (v *validation) contexts(ctx context.Context, a *app, dir string, findings 
 	if v.scope, err = v.f.scopeOf(ctx, a, v.mentions, dir, args); err != nil {
 		return err
 	}
+	v.whole = v.match == nil && len(names) == len(v.ws.ContextNames())
 	if !v.scope.all && len(v.scope.names) == 0 {
-		return nil
+		return v.unused(ctx)
 	}
-	v.settings.Unused = v.scope.all && v.match == nil && len(names) == len(v.ws.ContextNames())
+	v.settings.Unused = v.scope.all && v.whole
 	if err := v.stages(ctx, findings, names); err != nil {
 		return err
 	}
@@ -396,6 +405,9 @@ func (v *validation) stages(ctx context.Context, findings source.Findings, conte
 		if err := v.context(ctx, name); err != nil {
 			return err
 		}
+	}
+	if err := v.unused(ctx); err != nil {
+		return err
 	}
 	v.secrets()
 	return nil

@@ -33,6 +33,10 @@ type scope struct {
 	beside map[string]bool
 }
 
+func newScope() *scope {
+	return &scope{names: map[string]bool{}, files: map[string]bool{}, used: map[string]bool{}, beside: map[string]bool{}}
+}
+
 func (s *scope) has(name string) bool { return s.all || s.names[name] }
 
 // hasFile says whether a file, or a folder above it, was named.
@@ -240,7 +244,8 @@ func (m *mentions) besides(s *scope) {
 
 // scopeOf gives what the arguments and --changed choose.
 func (f *validateFlags) scopeOf(ctx context.Context, a *app, m *mentions, dir string, args []string) (*scope, error) {
-	s := &scope{all: len(args) == 0 && f.changed == "", names: map[string]bool{}, files: map[string]bool{}, used: map[string]bool{}, beside: map[string]bool{}}
+	s := newScope()
+	s.all = len(args) == 0 && f.changed == ""
 	for _, arg := range args {
 		if m.ws.Service(arg) != nil {
 			s.names[arg] = true

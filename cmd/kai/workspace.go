@@ -161,6 +161,9 @@ func (s *selection) chooseFrom(a *app, known []string) ([]string, error) {
 	if s.all {
 		return known, nil
 	}
+	if len(known) == 0 {
+		return nil, errors.New("the workspace has no contexts\n  hint: write contexts: [{name: dev}] in " + workspace.FileName)
+	}
 	if len(s.contexts) == 0 {
 		if len(known) == 1 {
 			return known, nil

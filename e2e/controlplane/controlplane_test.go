@@ -43,7 +43,7 @@ func create(t *testing.T, c *Cluster, path string, o object) {
 func eventually(t *testing.T, want string, ask func() string) {
 	t.Helper()
 	got := ask()
-	for end := time.Now().Add(30 * time.Second); got != want; got = ask() {
+	for end := time.Now().Add(2 * time.Minute); got != want; got = ask() {
 		if time.Now().After(end) {
 			t.Fatalf("got %q, want %q", got, want)
 		}

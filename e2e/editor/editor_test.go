@@ -122,7 +122,7 @@ var mistakes = []struct{ name, text, line, says string }{
 	{"a flavor", "apiVersion: kai/v1\nname: app\ncontexts:\n  - name: dev\n    flavor: websrvice\n", "websrvice", "webservice"},
 	{"a friend", "apiVersion: kai/v1\nname: app\ncontexts:\n  - name: dev\n    friends:\n      - brokre\n", "brokre", "broker"},
 	{"a value", "apiVersion: kai/v1\nname: app\nroutes:\n  - name: http\n    protocol: HTTP\n", "protocol", "SCTP"},
-	{"a number", "apiVersion: kai/v1\nname: app\ncontexts:\n  - name: dev\n    flavor: webservice\n    replicas: two\n", "replicas", "expected a number"},
+	{"a number", "apiVersion: kai/v1\nname: app\ncontexts:\n  - name: dev\n    flavor: webservice\n    replicas: two\n", "replicas", "expected a whole number"},
 	{"a version of the format", "apiVersion: kai/v2\nname: app\n", "apiVersion", "kai/v1"},
 	{"a name", "apiVersion: kai/v1\nname: My App\n", "name", "lower case letters, digits and dashes"},
 }

@@ -38,6 +38,8 @@ type Rule struct {
 
 	// Delay passes before all else.
 	Delay time.Duration
+	// Hold keeps the request back until it is closed; nil keeps nothing back.
+	Hold <-chan struct{}
 	// Status is answered in place of the API server, as it would answer itself.
 	Status int
 	// RetryAfter is the header of that name, in whole seconds; 0 for none.
@@ -215,6 +217,13 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	case <-time.After(rule.Delay):
 	case <-r.Context().Done():
 		return
+	}
+	if rule.Hold != nil {
+		select {
+		case <-rule.Hold:
+		case <-r.Context().Done():
+			return
+		}
 	}
 	switch {
 	case rule.Cut == After:

@@ -142,9 +142,11 @@ func times(t *testing.T, proxy *Proxy, client *http.Client) {
 }
 
 func period(t *testing.T, proxy *Proxy, client *http.Client) {
-	proxy.Add(Rule{For: time.Second, Status: 500})
+	proxy.Add(Rule{For: time.Hour, Status: 500})
 	want(t, client, proxy.URL+configMaps, http.StatusInternalServerError)
-	time.Sleep(1100 * time.Millisecond)
+	proxy.Clear()
+	proxy.Add(Rule{For: time.Millisecond, Status: 500})
+	time.Sleep(10 * time.Millisecond)
 	want(t, client, proxy.URL+configMaps, http.StatusOK)
 }
 

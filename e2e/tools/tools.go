@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -128,7 +129,8 @@ func (c Cache) Folder(name string, fill func(dir string) error) (string, error) 
 	return path, os.Rename(dir, path)
 }
 
-// Kai gives the path of the kai that a checkout makes, built now if its files have changed. The flags are those of
+// Kai gives the path of the kai that a checkout makes, built if its files have changed before the first call of this process:
+// all its tests have the same one, and even to find that nothing has changed takes go a second. The flags are those of
 // scripts/install.sh but for the version, so that the two share Go's cache.
 func (c Cache) Kai(ctx context.Context, checkout string) (string, error) {
 	return c.program(ctx, checkout, "kai")
@@ -139,7 +141,16 @@ func (c Cache) KaiRun(ctx context.Context, checkout string) (string, error) {
 	return c.program(ctx, checkout, "kai-run")
 }
 
+// programs are those that this process has asked for, by folder, checkout and name.
+var programs sync.Map
+
 func (c Cache) program(ctx context.Context, checkout, name string) (string, error) {
+	ctx = context.WithoutCancel(ctx) // what comes of it is for those who ask later too
+	once, _ := programs.LoadOrStore([3]string{c.Dir, checkout, name}, sync.OnceValues(func() (string, error) { return c.build(ctx, checkout, name) }))
+	return once.(func() (string, error))()
+}
+
+func (c Cache) build(ctx context.Context, checkout, name string) (string, error) {
 	unlock, err := c.lock()
 	if err != nil {
 		return "", err
@@ -151,6 +162,24 @@ func (c Cache) program(ctx context.Context, checkout, name string) (string, erro
 	cmd.Env = Env(checkout)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
+	}
+	return path, nil
+}
+
+// Tests gives the path of the tests of a checkout's package, such as internal/explain, built now if its files have changed.
+// Who runs them several times builds them once. The flags are those of Kai, so that the two share Go's cache.
+func (c Cache) Tests(ctx context.Context, checkout, pkg string) (string, error) {
+	unlock, err := c.lock()
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	path := filepath.Join(c.Dir, strings.ReplaceAll(pkg, "/", "-")+".test")
+	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, "./"+pkg)
+	cmd.Dir = checkout
+	cmd.Env = Env(checkout)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the tests of %s: %w\n%s", pkg, err, out)
 	}
 	return path, nil
 }

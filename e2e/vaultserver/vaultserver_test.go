@@ -104,7 +104,7 @@ func members(t *testing.T, group int) []string {
 // gone holds that nobody of a group runs any more.
 func gone(t *testing.T, group int) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		left := members(t, group)
 		if len(left) == 0 {
 			return

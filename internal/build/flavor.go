@@ -21,6 +21,10 @@ type flavorCheck struct {
 	findings source.Findings
 }
 
+// CheckFlavor finds what is wrong with the templates of a flavor, whether a chart is made
+// of it or not.
+func CheckFlavor(f *descriptor.Flavor) source.Findings { return new(flavorChecks).check(f) }
+
 // check finds templates that do not parse and functions whose result the
 // chart's files do not decide, with their places in the flavor's own files. The
 // built-in flavors are held to it by tests.

@@ -46,6 +46,12 @@ func (l *Loaded) Render(ctx context.Context, o render.Options) (*render.Result, 
 	return l.chart.Render(ctx, l.options(o))
 }
 
+// Printed gives what the templates print, by the names that a manifest's source has for
+// them, be it YAML or not.
+func (l *Loaded) Printed(ctx context.Context, o render.Options) (map[string]string, error) {
+	return l.chart.Printed(ctx, l.options(o))
+}
+
 // Lint gives what `helm lint --strict` says about the chart.
 func (l *Loaded) Lint(ctx context.Context, o render.Options) (source.Findings, error) {
 	return l.chart.Lint(ctx, l.options(o))

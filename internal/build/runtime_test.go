@@ -71,7 +71,7 @@ contexts:
     command: {command: [/carts, "--token=$(TOKEN)", "$$(TOKEN)", "$(POD)"]}
     args: ["--db=${friends.db.credentials.password}"]
     routes: [http]
-    security: {runAsUser: 0}
+    security: {runAsUser: 0, runAsNonRoot: false}
     friends:
       - redis
       - name: db

@@ -91,7 +91,10 @@ type Result struct {
 	Folder  string // where it lies
 	State   State
 	Changes []Change
-	Seal    Seal // of the folder as it is now, where Options ask for one and it can be had
+	// Obsolete says of a chart that was refused that it should go, since it is not
+	// among those to keep.
+	Obsolete bool
+	Seal     Seal // of the folder as it is now, where Options ask for one and it can be had
 }
 
 // Findings gives the reasons for which a chart was refused, each with the way
@@ -107,6 +110,9 @@ func (r Result) Findings() source.Findings {
 		case KindEdited:
 			f.Code, f.Message = "edited-file", "has been edited since kai generated it, and is left as it is"
 			f.Hint = "carry the edit over into the descriptor, or give it up with --force"
+			if r.Obsolete {
+				f.Hint = "nothing describes this chart any more: keep the edit elsewhere, and remove the chart with --force"
+			}
 		case KindForeign:
 			f.Code, f.Message = "foreign-file", "stands where kai would write, but kai did not generate it"
 			f.Hint = "move it away"

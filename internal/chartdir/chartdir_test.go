@@ -440,7 +440,7 @@ func TestPrune(t *testing.T) {
 		},
 		"edited": {
 			edits: content{"x": "mine"}, state: Refused, changes: []Change{{"b/c", KindRemoved}, {"x", KindEdited}},
-			tree: content{"x": "mine"}, again: 1,
+			tree: content{"x": "mine", "b/c": "2"}, again: 1,
 		},
 		"edited, forced": {
 			edits: content{"x": "mine", "y": "foreign"}, force: true, state: Removed,

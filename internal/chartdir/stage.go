@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"path/filepath"
@@ -49,7 +48,6 @@ type origin uint8
 const (
 	written origin = iota // from the chart
 	linked                // generated, and in the old folder already with the same bytes
-	kept                  // generated, but edited: must get across before the exchange
 	carried               // the user's file: can get across after the exchange as well
 	folder                // the user's folder: the same for all that it holds
 )
@@ -102,7 +100,7 @@ func (f *Folder) Stage(ctx context.Context, chart generator.Chart, opts Options)
 		if !c.exists {
 			s.state = Created
 		}
-		if err := f.build(ctx, c, nil); err != nil {
+		if err := f.build(ctx, c); err != nil {
 			release()
 			return nil, err
 		}
@@ -132,7 +130,7 @@ func (s *Staged) Commit(ctx context.Context) (Result, error) {
 		return Result{}, errors.Join(err, s.discard())
 	}
 	rested := s.before.rested(time.Now()) // until now nobody has seen it
-	done, err := s.folder.take(s.c, nil)
+	done, err := s.folder.take(s.c)
 	if !done {
 		return Result{}, err
 	}
@@ -176,33 +174,32 @@ func (c *comparison) forget() {
 	}
 }
 
-// replace puts what is wanted, the kept files and whatever is the user's in the
-// place of the chart's folder. The kept are recorded with the wanted. Done says
-// whether they are there, which they may be in spite of an error.
-func (f *Folder) replace(ctx context.Context, c *comparison, keep files) (done bool, err error) {
+// remove takes the chart away, all but what is the user's. Done says whether it
+// is gone, which it may be in spite of an error.
+func (f *Folder) remove(ctx context.Context, c *comparison) (done bool, err error) {
 	work, err := f.workDir()
 	if err != nil {
 		return false, err
 	}
-	if len(c.want) == 0 && len(c.placements(keep)) == 0 {
-		if err := retire(f.top, work, c); err != nil {
+	if len(c.foreign) > 0 {
+		if err := f.build(ctx, c); err != nil {
 			return false, err
 		}
-		return f.clear(c, keep)
+		return f.take(c)
 	}
-	if err := f.build(ctx, c, keep); err != nil {
-		return false, err
+	if err := f.top.rename(c.name, work, c.name+oldSuffix); err != nil {
+		return false, failed("remove", c.path, err)
 	}
-	return f.take(c, keep)
+	return f.clear(c)
 }
 
 // build makes the new folder beside the old one.
-func (f *Folder) build(ctx context.Context, c *comparison, keep files) error {
+func (f *Folder) build(ctx context.Context, c *comparison) error {
 	work, err := f.workDir()
 	if err != nil {
 		return err
 	}
-	err = f.stage(work, c, c.placements(keep), keep)
+	err = f.stage(work, c, c.placements())
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -213,19 +210,19 @@ func (f *Folder) build(ctx context.Context, c *comparison, keep files) error {
 }
 
 // take puts the new folder in the place of the old one, which goes.
-func (f *Folder) take(c *comparison, keep files) (done bool, err error) {
+func (f *Folder) take(c *comparison) (done bool, err error) {
 	if err := f.swap(f.work, c); err != nil {
 		return false, errors.Join(err, f.discard(f.work, c.name+newSuffix))
 	}
-	return f.clear(c, keep)
+	return f.clear(c)
 }
 
 // clear removes what the chart has replaced.
-func (f *Folder) clear(c *comparison, keep files) (done bool, err error) {
+func (f *Folder) clear(c *comparison) (done bool, err error) {
 	if !c.exists {
 		return true, nil
 	}
-	saved, err := f.clean(f.work, c.name, oldSuffix, c.givenUp(keep))
+	saved, err := f.clean(f.work, c.name, oldSuffix, c.givenUp())
 	c.changes = append(c.changes, saved...)
 	if err != nil {
 		return true, fmt.Errorf("%s: this is done, but what was there before is not cleared: %w", c.path, err)
@@ -233,19 +230,11 @@ func (f *Folder) clear(c *comparison, keep files) (done bool, err error) {
 	return true, nil
 }
 
-// retire takes a chart away of which nothing is to stay.
-func retire(top, work *dir, c *comparison) error {
-	if err := top.rename(c.name, work, c.name+oldSuffix); err != nil {
-		return failed("remove", c.path, err)
-	}
-	return nil
-}
-
 // givenUp are the edited files that are overwritten or removed on purpose.
-func (c *comparison) givenUp(keep files) map[string]bool {
+func (c *comparison) givenUp() map[string]bool {
 	given := map[string]bool{}
 	for _, ch := range c.changes {
-		if ch.Kind == KindEdited && keep.find(ch.Path) == nil {
+		if ch.Kind == KindEdited {
 			given[ch.Path] = true
 		}
 	}
@@ -253,17 +242,14 @@ func (c *comparison) givenUp(keep files) map[string]bool {
 }
 
 // placements lists what the new folder will hold, sorted by path.
-func (c *comparison) placements(keep files) []placement {
-	out := make([]placement, 0, len(c.want)+len(keep)+len(c.foreign))
+func (c *comparison) placements() []placement {
+	out := make([]placement, 0, len(c.want)+len(c.foreign))
 	for _, w := range c.want {
 		p := placement{path: w.path, data: w.data}
 		if c.equal[w.path] {
 			p.from = linked
 		}
 		out = append(out, p)
-	}
-	for _, k := range keep {
-		out = append(out, placement{path: k.path, from: kept})
 	}
 	for _, f := range c.foreign {
 		p := placement{path: f.path, from: carried}
@@ -278,7 +264,7 @@ func (c *comparison) placements(keep files) []placement {
 
 // stage builds the new folder. Its record comes first and so names whatever of
 // the chart is there when the run ends early.
-func (f *Folder) stage(work *dir, c *comparison, places []placement, keep files) error {
+func (f *Folder) stage(work *dir, c *comparison, places []placement) error {
 	name := c.name + newSuffix
 	if err := work.makeDir(name); err != nil {
 		return failed("make the folder", filepath.Join(work.path, name), err)
@@ -288,11 +274,7 @@ func (f *Folder) stage(work *dir, c *comparison, places []placement, keep files)
 		return failed("open", filepath.Join(work.path, name), err)
 	}
 	defer next.close()
-	record := c.want.record()
-	if len(keep) > 0 {
-		record = keep.record()
-	}
-	if len(record) > 0 {
+	if record := c.want.record(); len(record) > 0 {
 		if err := next.create(RecordName, record); err != nil {
 			return c.failed("write", RecordName, err)
 		}
@@ -383,29 +365,10 @@ func place(next, now *dir, name string, p placement) error {
 			return nil
 		}
 		return next.create(name, p.data)
-	case kept:
-		if now.link(name, next, name) == nil {
-			return nil
-		}
-		return copyFile(next, now, name)
 	case folder:
 		return carryFolder(next, now, name)
 	}
 	return carry(next, now, name)
-}
-
-// copyFile is for file systems without hard links.
-func copyFile(next, now *dir, name string) error {
-	r, err := now.open(name)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	data, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
-	return next.create(name, data)
 }
 
 // carry takes a file of the user's over. What cannot be linked (file systems

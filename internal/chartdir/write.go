@@ -43,9 +43,9 @@ func (f *Folder) Check(chart generator.Chart) (Result, error) {
 }
 
 // Prune removes the charts that kai made and that are not among those to keep.
-// What kai did not make stays; so does, unless opts.Force is set, what has been
-// edited, and the result is Refused. A chart that cannot be removed does not
-// keep the others from being.
+// What kai did not make stays. A chart of which a file has been edited stays as a
+// whole, with the state Refused, unless opts.Force is set. A chart that cannot be
+// removed does not keep the others from being.
 func (f *Folder) Prune(ctx context.Context, keep []string, opts Options) ([]Result, error) {
 	names, err := f.obsolete(keep)
 	if err != nil {
@@ -134,24 +134,14 @@ func (f *Folder) prune(ctx context.Context, name string, opts Options) (Result, 
 	if err != nil {
 		return Result{}, err
 	}
-	var edited files // stay, and stay recorded, so that they are reported again
-	if !opts.Force {
-		for _, ch := range c.changes {
-			if ch.Kind == KindEdited {
-				edited = append(edited, *c.record.find(ch.Path))
-			}
-		}
+	if c.has(KindEdited) && !opts.Force {
+		r := c.result(Refused)
+		r.Obsolete = true
+		return r, nil
 	}
-	state := Removed
-	if len(edited) > 0 {
-		state = Refused
-		if len(edited) == len(c.record) {
-			return c.result(state), nil
-		}
-	}
-	done, err := f.replace(ctx, c, edited)
+	done, err := f.remove(ctx, c)
 	if !done {
 		return Result{}, err
 	}
-	return c.result(state), err
+	return c.result(Removed), err
 }

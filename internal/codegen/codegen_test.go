@@ -7,8 +7,12 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -238,6 +242,64 @@ func harmless(t *testing.T, text string) {
 	}
 }
 
+// TestLanguage holds what kai takes for a value of a type, and the schema, to the table
+// of cases that the programs of e2e read through code in every language.
+func TestLanguage(t *testing.T) {
+	t.Parallel()
+	var cases []struct {
+		Name        string
+		Text, Value *string
+	}
+	data, err := os.ReadFile("testdata/language.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &cases); err != nil {
+		t.Fatal(err)
+	}
+	compiled := map[string]*jsonschema.Schema{}
+	for _, c := range cases {
+		of := &typ{kind: kind(strings.ToLower(c.Name))}
+		switch {
+		case c.Text == nil:
+			continue
+		case c.Name == "CHOICE":
+			of.choices = []string{"a", "b", "c d"}
+		case c.Name == "BLANK":
+			of = &typ{kind: secret, blank: true}
+		}
+		if got := of.accepts(*c.Text); got != (c.Value != nil) {
+			t.Errorf("%s=%q: accepted: %t", c.Name, *c.Text, got)
+		}
+		if compiled[c.Name] == nil {
+			text, err := json.Marshal(variableSchema(of))
+			if err != nil {
+				t.Fatal(err)
+			}
+			compiled[c.Name] = schemaOfText(t, text)
+		}
+		if err := compiled[c.Name].Validate(*c.Text); (err == nil) != (c.Value != nil) {
+			t.Errorf("%s=%q: by the schema: %v", c.Name, *c.Text, err)
+		}
+	}
+}
+
+// TestSyntax: what an expression takes, the parser of Go does as well.
+func TestSyntax(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"999999.99999999h9999999.9999999m999999999.999999s999999999999.999ms999999999999999us", "1.00000001h", "0.3ms"} {
+		if d, err := time.ParseDuration(text); err != nil || !(&typ{kind: duration}).accepts(text) || d%time.Microsecond != 0 {
+			t.Errorf("%s: %v %v", text, d, err)
+		}
+	}
+	for _, n := range []int64{maxSafe, maxSafe - 1, maxSafe - 990, maxSafe + 1, maxSafe + 9, maxSafe + 1e6, maxSafe * 9 / 10, 1e15, 1e15 - 1} {
+		text := strconv.FormatInt(n, 10)
+		if got := regexp.MustCompile(safeSyntax()).MatchString(text); got != (n <= maxSafe) {
+			t.Errorf("%s: by the schema: %t", text, got)
+		}
+	}
+}
+
 // TestExpand does as Kubernetes does.
 func TestExpand(t *testing.T) {
 	t.Parallel()
@@ -263,18 +325,7 @@ func TestSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiler := jsonschema.NewCompiler()
-	if err := compiler.AddResource("it.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := compiler.Compile("it.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	schema := schemaOfText(t, data)
 	const good = `{"environment": {"PORT": "1", "ON": "false", "WAIT": "1m2.5s", "LEVEL": "warn"}, "files": {"/etc/it/a.json": {"pin": 1234, "list": [], "text": ""}}}`
 	for _, test := range []struct{ from, to string }{
 		{"", ""}, {`"1"`, `"x"`}, {`"1"`, `1`}, {`"false"`, `"yes"`}, {`1m2.5s`, `1 m`}, {`"warn"`, `"loud"`}, {`"PORT": "1", `, ``},
@@ -288,4 +339,21 @@ func TestSchema(t *testing.T) {
 			t.Errorf("%s for %s: %v", test.to, test.from, err)
 		}
 	}
+}
+
+func schemaOfText(t *testing.T, text []byte) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource("it.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := compiler.Compile("it.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
 }

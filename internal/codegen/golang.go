@@ -9,16 +9,14 @@ import (
 
 // goPackages are those that the code may import, by the name that it uses.
 var goPackages = []string{
-	"bytes", "encoding/json", "errors", "fmt", "io", "io/fs", "log/slog", "math", "net/url", "os", "path/filepath", "slices", "strconv", "strings", "time",
+	"bytes", "encoding/json", "errors", "fmt", "io", "io/fs", "log/slog", "math", "net/url", "os", "path/filepath", "regexp", "slices", "strconv", "strings", "time", "unicode/utf8",
 }
 
 // goWriter writes Go.
-type goWriter struct {
-	types   *scope
-	names   map[*typ]string // of the types of maps
-	structs strings.Builder // the types of maps in files
-	readers strings.Builder // and what reads them
-}
+type goWriter struct{ dialect }
+
+// qualified is a name of a package before what is taken from it.
+var qualified = regexp.MustCompile(`\b([a-z0-9]+)\.[A-Z]`)
 
 var packageName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
@@ -27,7 +25,12 @@ func writeGo(m *model, in Input) ([]byte, error) {
 	if !IsPackage(in.Package) {
 		return nil, fmt.Errorf("--package %q: is no name of a package\n  hint: --package config", in.Package)
 	}
-	w := &goWriter{types: newScope(), names: map[*typ]string{}}
+	w := &goWriter{dialect{
+		scalars: goScalars, groups: []string{"Files", "Folders", "Ports"}, field: func(name string) string { return pascal(name, true) }, quote: goQuote,
+		want: [2]string{"want", "may"}, raw: "[]byte", list: func(item string) string { return "[]" + item }, items: "items", reads: "read",
+		types: newScope(), names: map[*typ]string{},
+	}}
+	w.object = w.writeObject
 	for _, name := range []string{"Config", "Files", "Folders", "Ports", "Secret", "NewSecret", "Error", "Load", "LoadFrom"} {
 		w.types.name(name)
 	}
@@ -37,8 +40,12 @@ func writeGo(m *model, in Input) ([]byte, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "// %s\n// %s\n\n", Mark, printable(in.Command))
 	fmt.Fprintf(&b, "// Package %s is what the service %s gets from its contexts.\npackage %[1]s\n\nimport (\n", in.Package, printable(m.service))
+	used := map[string]bool{}
+	for _, of := range qualified.FindAllStringSubmatch(withoutText(body), -1) {
+		used[of[1]] = true
+	}
 	for _, p := range goPackages {
-		if regexp.MustCompile(`\b` + p[strings.LastIndex(p, "/")+1:] + `\.[A-Z]`).MatchString(withoutText(body)) {
+		if used[p[strings.LastIndex(p, "/")+1:]] {
 			fmt.Fprintf(&b, "\t%q\n", p)
 		}
 	}
@@ -51,15 +58,16 @@ func writeGo(m *model, in Input) ([]byte, error) {
 }
 
 // goScalars are the types of variables, and what reads them.
-var goScalars = map[kind]struct{ name, parse, read string }{
+var goScalars = scalars{
 	text:     {"string", "asText", "nodeText"},
-	integer:  {"int", "strconv.Atoi", "nodeInt"},
+	integer:  {"int", "asInt", "nodeInt"},
 	float:    {"float64", "asFloat", "nodeFloat"},
 	boolean:  {"bool", "asBool", "nodeBool"},
-	duration: {"time.Duration", "time.ParseDuration", "nodeDuration"},
+	duration: {"time.Duration", "asDuration", "nodeDuration"},
 	address:  {"*url.URL", "asURL", "nodeURL"},
 	choice:   {"string", "asChoice", ""},
 	secret:   {"Secret", "asSecret", "nodeSecret"},
+	blank:    {"Secret", "asBlankSecret", "nodeBlankSecret"},
 	anything: {"any", "", "nodeAny"},
 }
 
@@ -69,7 +77,7 @@ func (w *goWriter) config(m *model) string {
 	fmt.Fprintf(&b, "// Config is what the service %s gets.\ntype Config struct {\n", printable(m.service))
 	names := w.fields(m)
 	for i, v := range m.vars {
-		fmt.Fprintf(&b, "\t// %s is the variable %s: %s.\n\t%[1]s %[4]s\n", names[i], v.name, strings.Join(v.doc, ", "), optional(goScalars[v.typ.kind].name, v.optional))
+		fmt.Fprintf(&b, "\t// %s is the variable %s: %s.\n\t%[1]s %[4]s\n", names[i], v.name, strings.Join(v.doc, ", "), optional(w.variableType(v.typ), v.optional))
 	}
 	group := func(name, what string, lines func(b *strings.Builder)) {
 		fmt.Fprintf(&b, "\t// %s are %s.\n\t%[1]s %[1]s\n", name, what)
@@ -105,19 +113,6 @@ func (w *goWriter) config(m *model) string {
 	return b.String() + "}\n\n" + more.String()
 }
 
-// fields names the variables' fields.
-func (w *goWriter) fields(m *model) []string {
-	s := newScope()
-	for _, name := range []string{"Files", "Folders", "Ports"} {
-		s.name(name)
-	}
-	names := make([]string, len(m.vars))
-	for i, v := range m.vars {
-		names[i] = s.name(pascal(v.name, true))
-	}
-	return names
-}
-
 // optional gives the type of what may be missing. A URL is nil then anyway.
 func optional(name string, may bool) string {
 	if may && !strings.HasPrefix(name, "*") && !strings.HasPrefix(name, "[]") && name != "any" {
@@ -126,35 +121,8 @@ func optional(name string, may bool) string {
 	return name
 }
 
-// fileType gives the type of a file's field.
-func (w *goWriter) fileType(f file, name string) string {
-	switch {
-	case f.structured():
-		return w.typeName(f.typ, name+"File", "the file "+printable(f.path))
-	case f.format == formatRaw:
-		return "[]byte"
-	}
-	return goScalars[f.typ.kind].name
-}
-
-// typeName gives a type, and writes those of maps inside of it, once for each place.
-func (w *goWriter) typeName(t *typ, want, at string) string {
-	switch t.kind {
-	case list:
-		return "[]" + w.typeName(t.item, want, "an item of "+at)
-	case object:
-		if name := w.names[t]; name != "" {
-			return name
-		}
-		return w.object(t, want, at)
-	}
-	return goScalars[t.kind].name
-}
-
-// object writes the type of a map, and what reads it. at says where it stands.
-func (w *goWriter) object(t *typ, want, at string) string {
-	name := w.types.name(want)
-	w.names[t] = name
+// writeObject writes the type of a map, and what reads it. at says where it stands.
+func (w *goWriter) writeObject(t *typ, name, at string) {
 	var b, r strings.Builder
 	fmt.Fprintf(&b, "// %s is what stands in %s.\ntype %[1]s struct {\n", name, at)
 	fmt.Fprintf(&r, "func read%s(n node) %[1]s {\n\tfields := n.fields()\n\treturn %[1]s{\n", name)
@@ -176,18 +144,6 @@ func (w *goWriter) object(t *typ, want, at string) string {
 	r.WriteString("\t}\n}\n\n")
 	w.structs.WriteString(b.String())
 	w.readers.WriteString(r.String())
-	return name
-}
-
-// reader gives the function that reads a type from a file.
-func (w *goWriter) reader(t *typ) string {
-	switch t.kind {
-	case list:
-		return "items(" + w.reader(t.item) + ")"
-	case object:
-		return "read" + w.names[t]
-	}
-	return goScalars[t.kind].read
 }
 
 // constructor writes Load and LoadFrom.
@@ -212,20 +168,18 @@ func Load(%[4]s) (*Config, error) {
 	if root == "" {
 		return LoadFrom(os.LookupEnv, os.DirFS("/")%[5]s)
 	}
-	local := map[string]string{}
-	data, err := os.ReadFile(filepath.Join(root, localFile))
-	if err == nil {
-		err = json.Unmarshal(data, &local)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, &Error{[]string{rootVariable + ": " + localFile + " there is no map of texts"}}
+	local, err := localVariables(root)
+	if err != nil {
+		return nil, err
 	}
 	lookup := func(name string) (string, bool) {
 		if text, ok := os.LookupEnv(name); ok {
 			return text, true
 		}
-		text, ok := local[name]
-		return text, ok
+		if text := local[name]; text != nil {
+			return *text, true
+		}
+		return "", false
 	}
 	return LoadFrom(lookup, os.DirFS(root)%[5]s)
 }
@@ -243,30 +197,18 @@ func LoadFrom(lookup func(name string) (string, bool), files fs.FS%[8]s) (*Confi
 `, RootVariable, LocalFile, parsers, strings.TrimPrefix(params, ", "), args, RootVariable, LocalFile, params)
 	names := w.fields(m)
 	for i, v := range m.vars {
-		fmt.Fprintf(&b, "\t\t%s: %s,\n", names[i], goVariable(v))
+		fmt.Fprintf(&b, "\t\t%s: %s,\n", names[i], w.read(v))
 	}
 	w.rest(&b, m)
 	b.WriteString("\t}\n\tif err := r.err(); err != nil {\n\t\treturn nil, err\n\t}\n\treturn c, nil\n}\n\n")
 	return b.String()
 }
 
-// goVariable reads a variable.
-func goVariable(v variable) string {
-	s := goScalars[v.typ.kind]
-	parse := s.parse
-	if v.typ.kind == choice {
-		var choices []string
-		for _, c := range v.typ.choices {
-			choices = append(choices, goQuote(c))
-		}
-		parse += "(" + strings.Join(choices, ", ") + ")"
-	}
-	how := "want"
-	if v.optional {
-		how = "may"
-	}
-	call := fmt.Sprintf("%s(r, %s, %s, %s)", how, goQuote(v.name), goQuote(v.typ.expected()), parse)
-	if v.optional && optional(s.name, true) == s.name {
+// read reads a variable.
+func (w *goWriter) read(v variable) string {
+	how, args := w.variable(v)
+	call := how + "(" + strings.Join(args, ", ") + ")"
+	if name := w.variableType(v.typ); v.optional && optional(name, true) == name {
 		call = "deref(" + call + ")"
 	}
 	return call
@@ -307,9 +249,9 @@ func (w *goWriter) file(f file) string {
 		case f.format == formatRaw:
 			return fmt.Sprintf("r.content(%s, %t)", goQuote(f.path), f.optional)
 		case f.optional:
-			return fmt.Sprintf("mayTextFile(r, %s, %s)", goQuote(f.path), goScalars[f.typ.kind].parse)
+			return fmt.Sprintf("mayTextFile(r, %s, %s, %s)", goQuote(f.path), goQuote(f.typ.expected()), goScalars[f.typ.row()].parse)
 		}
-		return fmt.Sprintf("textFile(r, %s, %s)", goQuote(f.path), goScalars[f.typ.kind].parse)
+		return fmt.Sprintf("textFile(r, %s, %s, %s)", goQuote(f.path), goQuote(f.typ.expected()), goScalars[f.typ.row()].parse)
 	}
 	decode := f.format
 	if decode == formatJSON {

@@ -3,6 +3,7 @@ package codegen
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"strings"
 )
 
@@ -60,19 +61,22 @@ func variableSchema(t *typ) map[string]any {
 	s := map[string]any{"type": "string"}
 	switch t.kind {
 	case integer:
-		s["pattern"] = `^[+-]?[0-9]+$`
+		s["pattern"] = safeSyntax()
 	case float:
-		s["pattern"] = `^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$`
+		s["pattern"] = floatSyntax
 	case boolean:
 		s["enum"] = []string{"true", "false"}
 	case choice:
 		s["enum"] = t.choices
 	case duration:
-		s["pattern"] = `^(0|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)$`
+		s["pattern"], s["minLength"] = durationSyntax, 1
 	case address:
-		s["format"] = "uri"
+		s["format"], s["pattern"], s["not"] = "uri", urlSyntax, map[string]any{"pattern": fileSyntax}
 	case secret:
 		s["writeOnly"] = true
+		if !t.blank {
+			s["minLength"] = 1
+		}
 	}
 	return s
 }
@@ -81,15 +85,17 @@ func variableSchema(t *typ) map[string]any {
 func schemaOf(t *typ) map[string]any {
 	switch t.kind {
 	case integer:
-		return map[string]any{"type": "integer"}
+		return map[string]any{"type": "integer", "minimum": -maxSafe, "maximum": maxSafe}
 	case float:
-		return map[string]any{"type": "number"}
+		return map[string]any{"type": "number", "minimum": -math.MaxFloat64, "maximum": math.MaxFloat64}
 	case boolean:
 		return map[string]any{"type": "boolean"}
 	case anything:
 		return map[string]any{}
 	case secret:
-		return map[string]any{"type": []string{"string", "number", "boolean"}, "writeOnly": true}
+		s := variableSchema(t)
+		s["type"], s["minimum"], s["maximum"] = []string{"string", "integer", "boolean"}, -maxSafe, maxSafe
+		return s
 	case list:
 		return map[string]any{"type": "array", "items": schemaOf(t.item)}
 	case object:

@@ -113,6 +113,7 @@ func (m *model) addVariables(in Input, all map[string]*seen) error {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		v := variable{name: name}
 		var there, from []string
+		given := map[string]string{} // by context, where it is known
 		for i, c := range m.contexts {
 			s, ok := all[c].vars[name]
 			if !ok {
@@ -122,6 +123,9 @@ func (m *model) addVariables(in Input, all map[string]*seen) error {
 			there = append(there, c)
 			v.optional = v.optional || s.optional
 			v.typ = join(v.typ, variableType(s, in.Contexts[i].Env.Get(name)), true)
+			if s.known && !s.secret {
+				given[c] = s.text
+			}
 			if s.from != "" && !slices.Contains(from, s.from) {
 				from = append(from, s.from)
 			}
@@ -134,12 +138,30 @@ func (m *model) addVariables(in Input, all map[string]*seen) error {
 			case v.typ.kind == secret && said.kind != secret:
 				return fmt.Errorf("--type %s=%s: the variable is a secret in a context, and stays one", name, t)
 			}
+			said.blank = v.typ.blank
+			if err := said.contradicted(given); err != nil {
+				return fmt.Errorf("--type %s=%s: %w", name, t, err)
+			}
 			v.typ = said
 		}
 		v.doc = docLines(v.typ.word(), from, where(m.contexts, there))
 		m.vars = append(m.vars, v)
 	}
 	return nil
+}
+
+// contradicted says where contexts give what is none of the type, by their names.
+func (t *typ) contradicted(given map[string]string) error {
+	var in []string
+	for _, c := range slices.Sorted(maps.Keys(given)) {
+		if !t.accepts(given[c]) {
+			in = append(in, c)
+		}
+	}
+	if len(in) == 0 {
+		return nil
+	}
+	return fmt.Errorf("what %s gives is not %s\n  hint: change it there, or give another type", strings.Join(in, ", "), t.expected())
 }
 
 // variableType gives the type of a variable in a context; written is how the
@@ -210,8 +232,9 @@ func (m *model) addFiles(in Input, all map[string]*seen) {
 func fileType(p string, contents []content, mark string) (string, *typ) {
 	var t *typ
 	format := formatOf(p)
-	secretive, raw := false, false
+	secretive, raw, empty := false, false, false
 	for _, c := range contents {
+		empty = empty || c.known && !c.secret && len(c.data) == 0
 		secretive = secretive || c.secret || mark != "" && strings.Contains(string(c.data), mark)
 		raw = raw || c.known && !utf8.Valid(c.data)
 		parsed := parse(format, c)
@@ -225,7 +248,7 @@ func fileType(p string, contents []content, mark string) (string, *typ) {
 	case format != formatText && t != nil && (t.kind == object || t.kind == list):
 		return format, t.settled()
 	case secretive:
-		return formatText, &typ{kind: secret}
+		return formatText, &typ{kind: secret, blank: empty}
 	case raw:
 		return formatRaw, &typ{kind: text}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -244,12 +245,29 @@ func (o *observer) place(name string, ref *corev1.SecretKeySelector) string {
 
 // giver says which friend gives a variable, "" where the service says it itself.
 func (o *observer) giver(name string) string {
-	file := o.in.Env.Get(name).OriginOrNone().File
+	given := o.in.Env.Get(name)
+	file := given.OriginOrNone().File
 	if !slices.Contains(o.in.Friends, file) {
 		return ""
 	}
-	return "the friend " + strings.TrimSuffix(path.Base(file), ".yaml")
+	from := strings.TrimSuffix(path.Base(file), ".yaml")
+	if said := friendInText.FindStringSubmatch(given.Text); said != nil {
+		return "the friend " + said[1]
+	}
+	var called []string
+	for _, asked := range o.in.Asked.ItemsOrNone() {
+		if as := asked.Get("name").Str(); as != "" && asked.Get("from").Str() == from {
+			called = append(called, as)
+		}
+	}
+	if len(called) == 1 {
+		from = called[0]
+	}
+	return "the friend " + from
 }
+
+// friendInText is how text speaks of a friend, by the name that the service gives it.
+var friendInText = regexp.MustCompile(`\$\{friends\.([^.}]+)\.`)
 
 // expand puts variables into text as Kubernetes does, and notes which.
 func expand(text string, vars map[string]value, used map[string]bool) value {

@@ -7,22 +7,19 @@ import (
 )
 
 // pyWriter writes Python.
-type pyWriter struct {
-	types   *scope
-	names   map[*typ]string // of the types of maps
-	structs strings.Builder
-	readers strings.Builder
-}
+type pyWriter struct{ dialect }
 
 // pyScalars are the types of variables, and what reads them.
-var pyScalars = map[kind]struct{ name, parse, read string }{
+var pyScalars = scalars{
 	text:     {"str", "str", "_place_text"},
 	integer:  {"int", "_as_int", "_place_int"},
 	float:    {"float", "_as_float", "_place_float"},
 	boolean:  {"bool", "_as_bool", "_place_bool"},
 	duration: {"timedelta", "_as_duration", "_place_duration"},
 	address:  {"SplitResult", "_as_url", "_place_url"},
-	secret:   {"Secret", "Secret", "_place_secret"},
+	secret:   {"Secret", "_as_secret", "_place_secret"},
+	blank:    {"Secret", "Secret", "_place_blank_secret"},
+	choice:   {"", "_as_choice", ""},
 	anything: {"Any", "", "_place_any"},
 }
 
@@ -37,16 +34,23 @@ var pyImports = []struct {
 	module string
 	names  []string // none stands for the module itself
 }{
-	{module: "json"}, {module: "math"}, {module: "os"}, {module: "re"},
+	{module: "json"}, {module: "os"}, {module: "re"}, {module: "sys"},
 	{"dataclasses", []string{"dataclass"}},
 	{"datetime", []string{"timedelta"}},
+	{"fractions", []string{"Fraction"}},
 	{"typing", []string{"Any", "Callable", "Literal", "Mapping", "Optional", "Sequence"}},
 	{"urllib.parse", []string{"SplitResult", "urlsplit"}},
 }
 
 // writePython writes one module.
 func writePython(m *model, in Input) ([]byte, error) {
-	w := &pyWriter{types: newScope(), names: map[*typ]string{}}
+	w := &pyWriter{dialect{
+		scalars: pyScalars, reserved: pyWords, groups: []string{"files", "folders", "ports"}, field: snake, quote: pyQuote,
+		want: [2]string{"_want", "_may"}, raw: "bytes", list: func(item string) string { return "tuple[" + item + ", ...]" }, items: "_items", reads: "_read_",
+		choices: func(literals []string) string { return "Literal[" + strings.Join(literals, ", ") + "]" },
+		types:   newScope(), names: map[*typ]string{},
+	}}
+	w.object = w.writeObject
 	config := w.config(m)
 	code := config + w.structs.String() + w.constructor(m) + w.readers.String()
 	pieces := needed("python", code)
@@ -54,10 +58,7 @@ func writePython(m *model, in Input) ([]byte, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n# %s\n", Mark, printable(in.Command))
 	b.WriteString("\"\"\"What the service gets from its contexts.\"\"\"\n\nfrom __future__ import annotations\n\n")
-	used := map[string]bool{}
-	for _, name := range identifier.FindAllString(withoutText(body), -1) {
-		used[name] = true
-	}
+	used := namesIn(body)
 	for _, i := range pyImports {
 		names := slices.DeleteFunc(slices.Clone(i.names), func(name string) bool { return !used[name] })
 		switch {
@@ -111,18 +112,6 @@ func (w *pyWriter) config(m *model) string {
 	return fmt.Sprintf("%s@dataclass(frozen=True)\nclass Config:\n    # What the service %s gets from its contexts.\n\n%s\n\n", more.String(), printable(m.service), b.String())
 }
 
-func (w *pyWriter) fields(m *model) []string {
-	s := newScope(pyWords...)
-	for _, name := range []string{"files", "folders", "ports"} {
-		s.name(name)
-	}
-	names := make([]string, len(m.vars))
-	for i, v := range m.vars {
-		names[i] = s.name(snake(v.name))
-	}
-	return names
-}
-
 func orNone(name string, may bool) string {
 	if may && name != "Any" {
 		return "Optional[" + name + "]"
@@ -130,40 +119,8 @@ func orNone(name string, may bool) string {
 	return name
 }
 
-func (w *pyWriter) variableType(t *typ) string {
-	if t.kind == choice {
-		return "Literal[" + strings.Join(quotedAll(t.choices, pyQuote), ", ") + "]"
-	}
-	return pyScalars[t.kind].name
-}
-
-func (w *pyWriter) fileType(f file, name string) string {
-	switch {
-	case f.structured():
-		return w.typeName(f.typ, name+"File", "the file "+printable(f.path))
-	case f.format == formatRaw:
-		return "bytes"
-	}
-	return pyScalars[f.typ.kind].name
-}
-
-func (w *pyWriter) typeName(t *typ, want, at string) string {
-	switch t.kind {
-	case list:
-		return "tuple[" + w.typeName(t.item, want, "an item of "+at) + ", ...]"
-	case object:
-		if name := w.names[t]; name != "" {
-			return name
-		}
-		return w.object(t, want, at)
-	}
-	return pyScalars[t.kind].name
-}
-
-// object writes the type of a map, and what reads it. at says where it stands.
-func (w *pyWriter) object(t *typ, want, at string) string {
-	name := w.types.name(want)
-	w.names[t] = name
+// writeObject writes the type of a map, and what reads it. at says where it stands.
+func (w *pyWriter) writeObject(t *typ, name, at string) {
 	var b, r strings.Builder
 	fmt.Fprintf(&b, "@dataclass(frozen=True)\nclass %s:\n    # What stands in %s.\n\n", name, at)
 	reader := "_read_" + name
@@ -185,17 +142,6 @@ func (w *pyWriter) object(t *typ, want, at string) string {
 	fmt.Fprintf(&r, "    fields = at.fields()\n    return %s(\n%s    )\n\n\n", name, lines.String())
 	w.structs.WriteString(b.String())
 	w.readers.WriteString(r.String())
-	return name
-}
-
-func (w *pyWriter) reader(t *typ) string {
-	switch t.kind {
-	case list:
-		return "_items(" + w.reader(t.item) + ")"
-	case object:
-		return "_read_" + w.names[t]
-	}
-	return pyScalars[t.kind].read
 }
 
 // pyLaidOut writes a call as an argument, on several lines where it is long.
@@ -236,22 +182,14 @@ func (w *pyWriter) constructor(m *model) string {
     """
     if environ is None:
         environ = os.environ
-    if root is None:
-        root = environ.get(_ROOT_VARIABLE, "/")
-    r = _Reader(_with_local(environ, root), root)
+    root = root or environ.get(_ROOT_VARIABLE)
+    r = _Reader(_with_local(environ, root) if root else environ, root or "/")
     config = Config(
 `, params.String(), parsers, RootVariable, LocalFile)
 	names := w.fields(m)
 	for i, v := range m.vars {
-		how := "_want"
-		if v.optional {
-			how = "_may"
-		}
-		parse := pyScalars[v.typ.kind].parse
-		if v.typ.kind == choice {
-			parse = "_as_choice(" + strings.Join(quotedAll(v.typ.choices, pyQuote), ", ") + ")"
-		}
-		b.WriteString(pyLaidOut("        ", names[i]+"="+how, []string{"r", pyQuote(v.name), pyQuote(v.typ.expected()), parse}))
+		how, args := w.variable(v)
+		b.WriteString(pyLaidOut("        ", names[i]+"="+how, args))
 	}
 	group := func(field, class string, lines func(fields *scope)) {
 		fmt.Fprintf(&b, "        %s=%s(\n", field, class)
@@ -298,9 +236,9 @@ func (w *pyWriter) file(f file) (string, []string) {
 	case f.structured():
 		parse := f.format
 		if parse == formatJSON {
-			parse = "json.loads"
+			parse = "_parse_json"
 		}
 		return "_parsed", []string{"r", path, optional, parse, w.reader(f.typ)}
 	}
-	return "_text_file", []string{"r", path, optional, pyScalars[f.typ.kind].parse}
+	return "_text_file", []string{"r", path, optional, pyQuote(f.typ.expected()), pyScalars[f.typ.row()].parse}
 }

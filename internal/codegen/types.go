@@ -2,12 +2,9 @@ package codegen
 
 import (
 	"fmt"
-	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/helm-kai/helm-kai/internal/source"
 )
@@ -27,6 +24,7 @@ const (
 	anything kind = "any"
 	object   kind = "object"
 	list     kind = "list"
+	blank    kind = "blank" // a secret that may be empty, in the tables of languages
 )
 
 // given are the kinds that a user may give a variable.
@@ -39,6 +37,7 @@ type typ struct {
 	fields  []*field // of an object, in the order of their keys
 	item    *typ     // of a list; nil where no context has an item
 	seen    int      // objects that the fields come from
+	blank   bool     // it is empty in a context, which a secret else may not be
 }
 
 // field is a key of an object.
@@ -78,23 +77,17 @@ func (t *typ) expected() string {
 
 // word names a kind in comments, "" where its type says it.
 func (t *typ) word() string {
-	if t.kind == choice {
+	switch {
+	case t.kind == choice:
 		return t.expected()
+	case t.row() == blank:
+		return "a secret, or empty"
 	}
 	return map[kind]string{
 		text: "text", integer: "a whole number", float: "a number", boolean: "true or false", duration: "a duration",
 		address: "a URL", secret: "a secret", anything: "of no one type",
 	}[t.kind]
 }
-
-var (
-	wholeNumber = regexp.MustCompile(`^(?:0|-?[1-9][0-9]*)$`)
-	durationLit = regexp.MustCompile(`^(?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+$`)
-	urlLit      = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://[^/?#\s]`)
-)
-
-// maxSafe is the greatest whole number that every language's numbers hold.
-const maxSafe = 1<<53 - 1
 
 // scalar gives the type of a scalar, by the kind that it is written with. A number
 // that would not come back as it is written, such as 1.10 or 0777, is text.
@@ -105,11 +98,12 @@ func scalar(k source.Kind, value string) *typ {
 			return &typ{kind: boolean}
 		}
 	case source.Number:
-		if n, err := strconv.ParseInt(value, 10, 64); wholeNumber.MatchString(value) && err == nil && n <= maxSafe && n >= -maxSafe {
-			return &typ{kind: integer}
+		if t := (&typ{kind: integer}); t.accepts(value) {
+			return t
 		}
-		if f, err := strconv.ParseFloat(value, 64); err == nil && strconv.FormatFloat(f, 'f', -1, 64) == value && strings.Contains(value, ".") {
-			return &typ{kind: float}
+		f, err := strconv.ParseFloat(value, 64)
+		if t := (&typ{kind: float}); err == nil && strconv.FormatFloat(f, 'f', -1, 64) == value && strings.Contains(value, ".") && t.accepts(value) {
+			return t
 		}
 	}
 	return textual(value)
@@ -117,25 +111,12 @@ func scalar(k source.Kind, value string) *typ {
 
 // textual gives the type of text.
 func textual(value string) *typ {
-	switch {
-	case durationLit.MatchString(value) && isDuration(value):
-		return &typ{kind: duration}
-	case urlLit.MatchString(value) && isURL(value):
-		return &typ{kind: address}
+	for _, t := range []*typ{{kind: duration}, {kind: address}} {
+		if value != "0" && t.accepts(value) {
+			return t
+		}
 	}
-	return &typ{kind: text}
-}
-
-func isDuration(value string) bool {
-	_, err := time.ParseDuration(value)
-	return err == nil
-}
-
-// isURL says whether every language takes it for one: of one host, with a port that
-// is a number.
-func isURL(value string) bool {
-	u, err := url.Parse(value)
-	return err == nil && u.Hostname() != "" && !strings.ContainsAny(u.Host, ",%")
+	return &typ{kind: text, blank: value == ""}
 }
 
 // parseType reads a type as --type gives it: a kind, or choices with | between them.
@@ -167,11 +148,11 @@ func join(a, b *typ, variable bool) *typ {
 	case a.kind == b.kind:
 		return joinSame(a, b, variable)
 	case a.kind == secret && b.scalar(), b.kind == secret && a.scalar():
-		return &typ{kind: secret}
+		return &typ{kind: secret, blank: a.blank || b.blank}
 	case a.number() && b.number():
 		return &typ{kind: float}
 	case a.textual() && b.textual(), variable:
-		return &typ{kind: text}
+		return &typ{kind: text, blank: a.blank || b.blank}
 	}
 	return &typ{kind: anything}
 }
@@ -201,11 +182,20 @@ func joinSame(a, b *typ, variable bool) *typ {
 		out.fields = sortedBy(out.fields, func(f *field) string { return f.key })
 		return out
 	}
-	return a
+	return &typ{kind: a.kind, blank: a.blank || b.blank}
 }
 
 func (t *typ) number() bool  { return t.kind == integer || t.kind == float }
 func (t *typ) textual() bool { return t.kind == text || t.kind == duration || t.kind == address }
+
+// row is the kind under which the tables of languages have the type.
+func (t *typ) row() kind {
+	if t.kind == secret && t.blank {
+		return blank
+	}
+	return t.kind
+}
+
 func (t *typ) scalar() bool {
 	return t.kind != object && t.kind != list && t.kind != anything
 }
@@ -240,6 +230,9 @@ func typeOf(v *source.Value, placeholder string) *typ {
 		// What reads the file makes a number of it, however it is written.
 		if n, err := strconv.ParseInt(v.Text, 0, 64); err == nil && n <= maxSafe && n >= -maxSafe {
 			return &typ{kind: integer}
+		}
+		if strings.ContainsAny(v.Text, "nN") {
+			return &typ{kind: anything} // .inf and .nan are no numbers that the code takes
 		}
 		return &typ{kind: float}
 	}

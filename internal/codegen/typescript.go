@@ -7,15 +7,10 @@ import (
 )
 
 // tsWriter writes TypeScript that only has to lose its types to run.
-type tsWriter struct {
-	types   *scope
-	names   map[*typ]string // of the types of maps
-	structs strings.Builder
-	readers strings.Builder
-}
+type tsWriter struct{ dialect }
 
 // tsScalars are the types of variables, and what reads them.
-var tsScalars = map[kind]struct{ name, parse, read string }{
+var tsScalars = scalars{
 	text:     {"string", "asText", "placeText"},
 	integer:  {"number", "asInt", "placeInt"},
 	float:    {"number", "asFloat", "placeFloat"},
@@ -23,12 +18,20 @@ var tsScalars = map[kind]struct{ name, parse, read string }{
 	duration: {"number", "asDuration", "placeDuration"},
 	address:  {"URL", "asURL", "placeURL"},
 	secret:   {"Secret", "asSecret", "placeSecret"},
+	blank:    {"Secret", "asBlankSecret", "placeBlankSecret"},
+	choice:   {"", "asChoice", ""},
 	anything: {"unknown", "", "placeAny"},
 }
 
 // writeTypeScript writes one module.
 func writeTypeScript(m *model, in Input) ([]byte, error) {
-	w := &tsWriter{types: newScope(), names: map[*typ]string{}}
+	w := &tsWriter{dialect{
+		scalars: tsScalars, groups: []string{"files", "folders", "ports"}, field: camel, quote: tsQuote,
+		want: [2]string{"want", "may"}, raw: "Uint8Array", list: tsList, items: "items", reads: "read",
+		choices: func(literals []string) string { return strings.Join(literals, " | ") },
+		types:   newScope(), names: map[*typ]string{},
+	}}
+	w.object = w.writeObject
 	config := w.config(m)
 	code := config + w.structs.String() + w.constructor(m) + w.readers.String()
 	// Classes come first: they are not there before they are declared.
@@ -94,18 +97,6 @@ func (w *tsWriter) config(m *model) string {
 	return b.String() + "}\n\n"
 }
 
-func (w *tsWriter) fields(m *model) []string {
-	s := newScope()
-	for _, name := range []string{"files", "folders", "ports"} {
-		s.name(name)
-	}
-	names := make([]string, len(m.vars))
-	for i, v := range m.vars {
-		names[i] = s.name(camel(v.name))
-	}
-	return names
-}
-
 func orUndefined(name string, may bool) string {
 	if may && name != "unknown" {
 		return name + " | undefined"
@@ -113,52 +104,16 @@ func orUndefined(name string, may bool) string {
 	return name
 }
 
-func (w *tsWriter) variableType(t *typ) string {
-	if t.kind == choice {
-		return strings.Join(quotedAll(t.choices, tsQuote), " | ")
+// tsList gives the type of a list.
+func tsList(item string) string {
+	if strings.Contains(item, " ") {
+		item = "(" + item + ")"
 	}
-	return tsScalars[t.kind].name
+	return "readonly " + item + "[]"
 }
 
-func quotedAll(texts []string, quote func(string) string) []string {
-	out := make([]string, len(texts))
-	for i, t := range texts {
-		out[i] = quote(t)
-	}
-	return out
-}
-
-func (w *tsWriter) fileType(f file, name string) string {
-	switch {
-	case f.structured():
-		return w.typeName(f.typ, name+"File", "the file "+printable(f.path))
-	case f.format == formatRaw:
-		return "Uint8Array"
-	}
-	return tsScalars[f.typ.kind].name
-}
-
-func (w *tsWriter) typeName(t *typ, want, at string) string {
-	switch t.kind {
-	case list:
-		item := w.typeName(t.item, want, "an item of "+at)
-		if strings.Contains(item, " ") {
-			item = "(" + item + ")"
-		}
-		return "readonly " + item + "[]"
-	case object:
-		if name := w.names[t]; name != "" {
-			return name
-		}
-		return w.object(t, want, at)
-	}
-	return tsScalars[t.kind].name
-}
-
-// object writes the type of a map, and what reads it. at says where it stands.
-func (w *tsWriter) object(t *typ, want, at string) string {
-	name := w.types.name(want)
-	w.names[t] = name
+// writeObject writes the type of a map, and what reads it. at says where it stands.
+func (w *tsWriter) writeObject(t *typ, name, at string) {
 	var b, r strings.Builder
 	b.WriteString(tsDoc("", "What stands in "+at+"."))
 	fmt.Fprintf(&b, "export interface %s {\n", name)
@@ -180,17 +135,6 @@ func (w *tsWriter) object(t *typ, want, at string) string {
 	r.WriteString("  };\n}\n\n")
 	w.structs.WriteString(b.String())
 	w.readers.WriteString(r.String())
-	return name
-}
-
-func (w *tsWriter) reader(t *typ) string {
-	switch t.kind {
-	case list:
-		return "items(" + w.reader(t.item) + ")"
-	case object:
-		return "read" + w.names[t]
-	}
-	return tsScalars[t.kind].read
 }
 
 // laidOut writes a call as an entry of a literal, on several lines where it is long.
@@ -239,23 +183,17 @@ const localFile = %q;
  * Files of your own, for tests, are given by their paths in the container.
  */
 export function load(%s): Config {
-  const root = env[rootVariable] ?? "/";
+  const local = env[rootVariable] ?? "";
+  const root = local === "" ? "/" : local;
   const r = read
     ? new Reader(env, read)
-    : new Reader(withLocal(env, root), fileBelow(root));
+    : new Reader(local === "" ? env : withLocal(env, root), fileBelow(root));
   const config: Config = {
 `, RootVariable, LocalFile, parsers, RootVariable, LocalFile, params.String())
 	names := w.fields(m)
 	for i, v := range m.vars {
-		how := "want"
-		if v.optional {
-			how = "may"
-		}
-		parse := tsScalars[v.typ.kind].parse
-		if v.typ.kind == choice {
-			parse = "asChoice(" + strings.Join(quotedAll(v.typ.choices, tsQuote), ", ") + ")"
-		}
-		b.WriteString(laidOut("    ", names[i]+": "+how, []string{"r", tsQuote(v.name), tsQuote(v.typ.expected()), parse}))
+		how, args := w.variable(v)
+		b.WriteString(laidOut("    ", names[i]+": "+how, args))
 	}
 	if len(m.files) > 0 {
 		fields := newScope()
@@ -305,7 +243,7 @@ func (w *tsWriter) file(f file) (how string, args []string) {
 		}
 		return how, []string{"r", path, parse, w.reader(f.typ)}
 	case f.optional:
-		return "mayTextFile", []string{"r", path, tsScalars[f.typ.kind].parse}
+		return "mayTextFile", []string{"r", path, tsQuote(f.typ.expected()), tsScalars[f.typ.row()].parse}
 	}
-	return "textFile", []string{"r", path, tsScalars[f.typ.kind].parse}
+	return "textFile", []string{"r", path, tsQuote(f.typ.expected()), tsScalars[f.typ.row()].parse}
 }

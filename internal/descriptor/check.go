@@ -2,11 +2,12 @@ package descriptor
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,7 +48,7 @@ func (c *checker) fields(fields []Field, v *source.Value, path string) *source.V
 		}
 		if value.IsNull() {
 			if field.Required && !c.replaced(fields, field, v) {
-				c.findings.Add("required", v.Origin, here, field.Description, "%s is missing", field.Name)
+				c.findings.Add("required", v.Origin, here, cmp.Or(field.Description, "write "+field.Name+": …"), "%s is missing", field.Name)
 			}
 			continue
 		}
@@ -63,7 +64,7 @@ func (c *checker) fields(fields []Field, v *source.Value, path string) *source.V
 		}
 		for _, m := range embedded(field.Expr, value) {
 			if m.Kind != source.Map {
-				c.findings.Add("wrong-type", m.Origin, here, "", "only a map can be embedded, and this is %s", m.Kind)
+				c.findings.Add("wrong-type", m.Origin, here, source.Instead("a map", m.Kind), "only a map can be embedded, and this is %s", m.Kind)
 				continue
 			}
 			for _, f := range m.Fields {
@@ -139,10 +140,7 @@ func (c *checker) value(e Expr, v *source.Value, path string) *source.Value {
 }
 
 func (c *checker) wrong(e Expr, v *source.Value, path string) *source.Value {
-	hint := ""
-	if e.base == "object" && v.Kind == source.List {
-		hint = "write KEY: VALUE, without dashes"
-	}
+	hint := cmp.Or(source.Instead(e.kind(), v.Kind), "name one of the "+Plural(e.base)+", or write it here: {…}")
 	c.findings.Add("wrong-type", v.Origin, path, hint, "expected %s, got %s", e.article(), describe(v))
 	return nil
 }
@@ -172,6 +170,8 @@ func (c *checker) primitive(base string, v *source.Value, path string) *source.V
 		ok = v.Kind == source.String
 	case "numeric":
 		ok = v.Kind == source.Number
+	case "integer":
+		ok = v.Kind == source.Number && whole(v)
 	case "bool":
 		ok = v.Kind == source.Bool
 	case "scalar":
@@ -187,6 +187,12 @@ func (c *checker) primitive(base string, v *source.Value, path string) *source.V
 		return c.wrong(Expr{base: base}, v, path)
 	}
 	return v
+}
+
+// whole says whether a number has no fraction.
+func whole(v *source.Value) bool {
+	n, _ := v.Float()
+	return n == math.Trunc(n) && !math.IsInf(n, 0)
 }
 
 // dropNulls removes what a null of a higher layer took away.
@@ -211,7 +217,7 @@ func (c *checker) keywords(field *Field, v *source.Value, path string) {
 	}
 	schema, err := field.compiled()
 	if err != nil {
-		c.findings.Add("type", field.Origin, path, "", "the keywords of this field are no JSON Schema: %s", err)
+		c.findings.Add("type", field.Origin, path, "write them as JSON Schema has them", "the keywords of this field are no JSON Schema: %s", err)
 		return
 	}
 	c.hold(schema, field.keywordMap, field.Description, v, path)
@@ -249,21 +255,25 @@ func (c *checker) shape(field *Field, v *source.Value, path string) {
 func (c *checker) hold(schema *jsonschema.Schema, keywords func() map[string]any, hint string, v *source.Value, path string) {
 	var failed *jsonschema.ValidationError
 	if err := schema.Validate(v.Native()); errors.As(err, &failed) {
-		for _, leaf := range leaves(failed) {
-			at, where := locate(v, leaf.InstanceLocation, path)
-			if strings.HasSuffix(leaf.KeywordLocation, "/additionalProperties") && at.Kind == source.Map {
-				c.additional(keywords(), leaf, at, where)
+		for _, r := range refusals(failed, keywords()) {
+			at, where := locate(v, r.at, path)
+			if r.keyword == "additionalProperties" && at.Kind == source.Map {
+				c.additional(r, at, where)
 				continue
 			}
-			out := hint
-			if out == "" {
-				out = described(keywords(), pointerPath(leaf.InstanceLocation))
+			code := "constraint"
+			switch r.keyword {
+			case "required":
+				code = "required"
+			case "type", either:
+				code = "wrong-type"
 			}
-			message := leaf.Message
-			if n, ok := strings.CutSuffix(message, " not multipleOf 1"); ok {
-				message = n + " is not a whole number"
+			message, way := r.word(at)
+			words := hint
+			if words == "" {
+				words = described(keywords(), pointerPath(r.at))
 			}
-			c.findings.Add("constraint", at.Origin, where, out, "%s", message)
+			c.findings.Add(code, at.Origin, where, cmp.Or(way, words, r.resort()), "%s", message)
 		}
 	}
 }
@@ -283,29 +293,26 @@ func pointerPath(pointer string) []string {
 	return steps
 }
 
-var quoted = regexp.MustCompile(`'((?:[^'\\]|\\.)*)'`)
-
 // additional reports the keys of a map that a field's schema does not know.
-func (c *checker) additional(keywords map[string]any, leaf *jsonschema.ValidationError, v *source.Value, path string) {
-	var named []string
-	for _, m := range quoted.FindAllStringSubmatch(leaf.Message, -1) {
-		named = append(named, m[1])
-	}
-	// The keys that the schema names beside this one.
-	var schema any = keywords
-	steps := strings.Split(strings.Trim(leaf.KeywordLocation, "/"), "/")
-	for _, step := range steps[:len(steps)-1] {
-		m, _ := schema.(map[string]any)
-		schema = m[step]
-	}
-	m, _ := schema.(map[string]any)
-	properties, _ := m["properties"].(map[string]any)
+func (c *checker) additional(r refusal, v *source.Value, path string) {
+	properties, _ := r.schema["properties"].(map[string]any)
+	patterns, _ := r.schema["patternProperties"].(map[string]any)
 	known := sortedKeys(properties)
 	for _, f := range v.Fields {
-		if slices.Contains(named, f.Key) {
-			c.findings.Add("unknown-key", f.Origin, join(path, f.Key), source.Nearest(f.Key, known), "the key %q is not known here", f.Key)
+		if properties[f.Key] == nil && !matchesAny(f.Key, patterns) {
+			c.findings.Add("unknown-key", f.Origin, join(path, f.Key), cmp.Or(source.Nearest(f.Key, known), "remove it"), "the key %q is not known here", f.Key)
 		}
 	}
+}
+
+// matchesAny says whether one of the patterns that are keys matches a text.
+func matchesAny(text string, patterns map[string]any) bool {
+	for pattern := range patterns {
+		if ok, err := regexp.MatchString(pattern, text); err == nil && ok {
+			return true
+		}
+	}
+	return false
 }
 
 // constraint is the JSON Schema of a field's keywords, compiled when it is
@@ -348,18 +355,6 @@ func (f *Field) keywordMap() map[string]any {
 		m[k.Key] = k.Value.Native()
 	}
 	return m
-}
-
-// leaves gives the errors that have no cause of their own.
-func leaves(e *jsonschema.ValidationError) []*jsonschema.ValidationError {
-	if len(e.Causes) == 0 {
-		return []*jsonschema.ValidationError{e}
-	}
-	var out []*jsonschema.ValidationError
-	for _, cause := range e.Causes {
-		out = append(out, leaves(cause)...)
-	}
-	return out
 }
 
 // locate follows a JSON pointer into v.

@@ -105,7 +105,7 @@ func TestCompile(t *testing.T) {
 			`context.yaml:3:4: c.v: expected a list, got text "w"`}},
 		"required": {"c: {t: {type: string, required: true}}", "{}", "{}", []string{`context.yaml:1:1: c.t: t is missing`}},
 		"constraints": {"c: {t: {type: string, enum: [a, b]}, u: {type: numeric, maximum: 3}}", "t: c\nu: 4", "t: c\nu: 4", []string{
-			`context.yaml:1:4: c.t: value must be one of "a", "b"`, `context.yaml:2:4: c.u: must be <= 3 but found 4`}},
+			`context.yaml:1:4: c.t: expected a or b, got text "c"`, `context.yaml:2:4: c.u: expected at most 3, got 4`}},
 		"alternatives": {"c: {t: {type: string, choice: kind}, u: {type: string, choice: kind}}", "t: a\nu: b", "t: a\nu: b",
 			[]string{"context.yaml:2:1: c.u: t and u exclude one another"}},
 	} {

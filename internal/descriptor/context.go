@@ -14,6 +14,7 @@ type Context struct {
 	Fields  *source.Value // without name and extends
 	Origin  source.Origin
 	extends *source.Value
+	wrong   bool // extends cannot be read
 	done    bool
 	order   []string // what it extends and itself, lowest first; nil where there is none
 }
@@ -38,7 +39,7 @@ func ReadContexts(v *source.Value, path string, fs *source.Findings) *Contexts {
 	}
 	folded := map[string]string{}
 	for i, item := range v.Items {
-		here := index(path, i)
+		here := Item(path, i, item)
 		name := item.Get("name").Str()
 		if item.Kind != source.Map || name == "" {
 			fs.Add("name", item.Origin, here, "write {name: …}", "a context has no name")
@@ -66,14 +67,16 @@ func ReadContexts(v *source.Value, path string, fs *source.Findings) *Contexts {
 		case e.Kind == source.List:
 			for j, name := range e.Items {
 				if !name.IsScalar() {
-					fs.Add("wrong-type", name.Origin, index(here+".extends", j), "", "expected a name, got %s", name.Kind)
+					cs.broken.Add("wrong-type", name.Origin, index(here+".extends", j), "write extends: [A, B]", "expected a name, got %s", name.Kind)
+					c.wrong = true
 				}
 			}
 			c.Extends = e.Strings()
 		case e.IsScalar():
 			c.Extends = []string{e.Str()}
 		default:
-			fs.Add("wrong-type", e.Origin, here+".extends", "", "expected a name or a list of names, got %s", e.Kind)
+			cs.broken.Add("wrong-type", e.Origin, here+".extends", "write extends: A, or extends: [A, B]", "expected a name or a list of names, got %s", e.Kind)
+			c.wrong = true
 		}
 		cs.list = append(cs.list, c)
 		cs.byName[name] = c
@@ -167,7 +170,7 @@ func (cs *Contexts) linearize(c *Context, trail []string) {
 	here := cs.path + "." + c.Name + ".extends"
 	trail = append(trail, c.Name)
 	var lists [][]string
-	ok := true
+	ok := !c.wrong
 	for i, name := range c.Extends {
 		other := cs.byName[name]
 		if other == nil {

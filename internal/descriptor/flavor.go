@@ -69,8 +69,11 @@ func ReadFlavor(fsys fs.FS, dir string, builtIn bool, base *Types, parent func(n
 		Name: root.Get("name").Str(), Version: root.Get("version").Str(), Description: root.Get("description").Str(),
 		Abstract: root.Get("abstract").True(), Types: base, Dir: dir, BuiltIn: builtIn,
 	}
-	if !semver.MatchString(f.Version) {
-		findings.Add("version", root.Get("name").Origin, "version", "write version: 1.0.0", "%q is no semantic version", f.Version)
+	switch v := root.Get("version"); {
+	case v.IsNull():
+		findings.Add("required", root.Origin, "version", "write version: 1.0.0", "version is missing")
+	case !semver.MatchString(f.Version):
+		findings.Add("version", v.Origin, "version", "write MAJOR.MINOR.PATCH, such as 1.0.0", "%q is no semantic version", f.Version)
 	}
 	files := map[string]FlavorFileData{}
 	digest := sha256.New()

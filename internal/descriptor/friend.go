@@ -119,7 +119,10 @@ func readFriendUses(v *source.Value, fs *source.Findings) []FriendUse {
 	var uses []FriendUse
 	seen := map[string]bool{}
 	for i, item := range ListOf(v, "friends", fs) {
-		here := index("friends", i)
+		here := Item("friends", i, item)
+		if _, ok := InvalidName(item.Str()); ok && item.IsScalar() {
+			here = "friends." + item.Text
+		}
 		use := FriendUse{Origin: item.Origin, Changes: item}
 		switch {
 		case item.IsScalar():
@@ -137,12 +140,7 @@ func readFriendUses(v *source.Value, fs *source.Findings) []FriendUse {
 				continue
 			}
 		}
-		use.Name = item.Get("name").Str()
-		for _, fallback := range []string{use.From, use.Service} {
-			if use.Name == "" {
-				use.Name = fallback
-			}
-		}
+		use.Name = nameOfUse(item)
 		if use.Name == "" {
 			fs.Add("name", item.Origin, here, "write {name: …}, {from: …} or {service: …}", "the friend has no name")
 			continue
@@ -159,4 +157,12 @@ func readFriendUses(v *source.Value, fs *source.Findings) []FriendUse {
 		uses = append(uses, use)
 	}
 	return uses
+}
+
+// nameOfUse gives the name under which an entry of a context's friends is known, or "".
+func nameOfUse(item *source.Value) string {
+	if item.IsScalar() {
+		return item.Str()
+	}
+	return knownAs(item)
 }

@@ -1,6 +1,7 @@
 package descriptor
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -38,7 +39,7 @@ func (s *scope) expand(fields []Field, v *source.Value, path string) *source.Val
 		return v
 	}
 	if v.Kind != source.Map {
-		s.findings.Add("wrong-type", v.Origin, path, "", "expected a map, got %s", v.Kind)
+		s.findings.Add("wrong-type", v.Origin, path, source.Instead("a map", v.Kind), "expected a map, got %s", v.Kind)
 		return nil
 	}
 	out := &source.Value{Kind: source.Map, Origin: v.Origin, Whole: v.Whole, Fields: make([]source.Field, 0, len(v.Fields))}
@@ -154,7 +155,7 @@ func (s *scope) mapped(e Expr, fields []Field, v *source.Value, path string) *so
 	out := &source.Value{Kind: source.Map, Origin: v.Origin, Whole: true}
 	folded := map[string]string{}
 	for i, item := range v.Items {
-		here := index(path, i)
+		here := Item(path, i, item)
 		item = s.apply(item, here)
 		name := itemName(item)
 		if item.Broken {
@@ -206,7 +207,9 @@ func (s *scope) single(e Expr, fields []Field, v *source.Value, path string) *so
 		}
 		return value
 	case v.Kind != source.Map:
-		s.findings.Add("wrong-type", v.Origin, path, "", "expected %s, got %s", Expr{base: e.base, fields: e.fields}.article(), v.Kind)
+		inner := Expr{base: e.base, fields: e.fields}
+		hint := cmp.Or(source.Instead(inner.kind(), v.Kind), "name one of the "+Plural(e.base)+", or write it here: {…}")
+		s.findings.Add("wrong-type", v.Origin, path, hint, "expected %s, got %s", inner.article(), v.Kind)
 		return nil
 	}
 	own := v
@@ -266,12 +269,12 @@ func (s *scope) instance(typ string, fields []Field, name *source.Value, path st
 		return nil
 	}
 	if len(s.stack) >= source.MaxDepth {
-		s.findings.Add("limit", name.Origin, path, "", "instances name one another deeper than the bound of %d", source.MaxDepth)
+		s.findings.Add("limit", name.Origin, path, "name fewer of them one below the other", "instances name one another deeper than the bound of %d", source.MaxDepth)
 		return nil
 	}
 	if s.spent += v.Size(); s.spent > maxReferenced {
 		if s.spent-v.Size() <= maxReferenced {
-			s.findings.Add("limit", name.Origin, path, "", "the instances that this context names have more values than the bound of %d", maxReferenced)
+			s.findings.Add("limit", name.Origin, path, "name fewer of them", "the instances that this context names have more values than the bound of %d", maxReferenced)
 		}
 		return nil
 	}

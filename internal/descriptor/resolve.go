@@ -49,8 +49,8 @@ func (s *Service) fold(in Layers, strict bool) (*Folded, source.Findings) {
 	case name == nil:
 		findings.Add("required", s.origin(chain), where, "write flavor: webservice", "no flavor is given")
 		for _, c := range chain {
-			misspelled(c.Fields, "contexts."+c.Name, "flavor", &findings)
-			misspelled(c.Fields, "contexts."+c.Name, "extends", &findings)
+			misspelled(c.Fields, "contexts."+c.Name, "flavor", commonFields(s.Types), &findings)
+			misspelled(c.Fields, "contexts."+c.Name, "extends", commonFields(s.Types), &findings)
 		}
 		return nil, findings
 	case !name.IsScalar():
@@ -104,11 +104,40 @@ func (s *Service) fold(in Layers, strict bool) (*Folded, source.Findings) {
 			layer = taken(f.fields, layer)
 		}
 		if v := sc.expand(f.fields, layer, "values"); v != nil {
+			if !strict {
+				f.otherWay(v, &findings)
+			}
 			f.above = merge(f.types, f.fields, f.above, v)
 		}
 	}
 	f.Friends = readFriendUses(merge(f.types, f.fields, f.below, f.above).Get("friends"), &findings)
 	return f, findings
+}
+
+// commonFields names the fields that a context of every flavor has.
+func commonFields(types *Types) []string {
+	if common := types.Get("common"); common != nil {
+		return fieldNames(common.Fields)
+	}
+	return nil
+}
+
+// otherWay finds fields of the workspace's context, which are for many services, that
+// would take away what the service itself has chosen instead: a number of replicas, say,
+// where it says perNode.
+func (f *Folded) otherWay(v *source.Value, findings *source.Findings) {
+	for _, own := range v.FieldsOrNone() {
+		field := find(f.fields, own.Key)
+		if field.group == "" || own.Value.IsNull() {
+			continue
+		}
+		for _, other := range f.fields {
+			if chosen := f.above.Get(other.Name); other.group == field.group && other.alternative != field.alternative && !chosen.IsNull() && !v.Has(other.Name) {
+				findings.Add("one-of", own.Origin, "values."+own.Key, "write it in the contexts of those services that it is meant for",
+					"%s and %s exclude one another, and %s says %s at %s", other.Name, own.Key, f.Service.Name, other.Name, chosen.Origin)
+			}
+		}
+	}
 }
 
 // FoldValues folds the context that a friend's values are. values are its

@@ -113,6 +113,9 @@ func (w *schemaWriter) field(f *Field) map[string]any {
 		delete(keywords, "required")
 		delete(keywords, "minProperties")
 	}
+	if !w.input {
+		delete(keywords, "expected")
+	}
 	keywords = mapParts(keywords, w.part)
 	clash := isRef(schema) && !w.input
 	for name := range keywords {
@@ -148,6 +151,8 @@ const substitution = `\$\{`
 // substitution where the schema wants something else.
 func relaxed(schema map[string]any) map[string]any {
 	types, plain := typeList(schema["type"])
+	expected := schema["expected"]
+	delete(schema, "expected")
 	switch {
 	case !plain && schema["anyOf"] == nil && schema["allOf"] == nil && schema["enum"] == nil:
 		return schema // anything, or a shape, whose definition is relaxed
@@ -170,7 +175,9 @@ func relaxed(schema map[string]any) map[string]any {
 	text := slices.Contains(types, any("string"))
 	if pattern, ok := schema["pattern"].(string); ok && text {
 		schema["pattern"] = "(?:" + pattern + ")|" + substitution
-		if words, ok := schema["description"].(string); ok {
+		if words, ok := expected.(string); ok {
+			schema["patternErrorMessage"] = "expected " + words
+		} else if words, ok := schema["description"].(string); ok {
 			schema["patternErrorMessage"] = "expected: " + words
 		}
 	}
@@ -178,10 +185,9 @@ func relaxed(schema map[string]any) map[string]any {
 		if slices.Contains(types, any(scalar)) && !text {
 			types, text = append(types, "string"), true
 			schema["pattern"] = substitution
-			schema["patternErrorMessage"] = "expected " + map[string]string{"boolean": "true or false"}[scalar]
-			if scalar != "boolean" {
-				schema["patternErrorMessage"] = "expected a number, without quotes"
-			}
+			schema["patternErrorMessage"] = "expected " + map[string]string{
+				"number": "a number, without quotes", "integer": "a whole number, without quotes", "boolean": "true or false",
+			}[scalar]
 		}
 	}
 	if !slices.Contains(types, any("null")) {
@@ -220,6 +226,7 @@ func (w *schemaWriter) part(schema map[string]any) map[string]any {
 		return relaxed(schema)
 	}
 	if !w.input {
+		delete(schema, "expected")
 		nullType(schema)
 	}
 	return schema
@@ -288,7 +295,7 @@ func (w *schemaWriter) single(e Expr) map[string]any {
 
 func (w *schemaWriter) primitive(base string) map[string]any {
 	types := map[string]any{
-		"string": "string", "numeric": "number", "bool": "boolean", "object": "object",
+		"string": "string", "numeric": "number", "integer": "integer", "bool": "boolean", "object": "object",
 		"scalar": []any{"string", "number", "boolean"},
 	}[base]
 	if types == nil {

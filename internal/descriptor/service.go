@@ -78,7 +78,7 @@ func ReadService(fsys fs.FS, file string, base *Types) (*Service, source.Finding
 	}
 	if len(s.Contexts.list) == 0 && root.Get("contexts").IsNull() {
 		findings.Add("required", root.Origin, "contexts", "write contexts: [{name: dev, flavor: webservice, …}]", "contexts is missing")
-		misspelled(root, "", "contexts", &findings)
+		misspelled(root, "", "contexts", fixed, &findings)
 	}
 	s.readOffers(&findings)
 	for i, item := range ListOf(root.Get("types"), "types", &findings) {
@@ -99,12 +99,18 @@ func ReadService(fsys fs.FS, file string, base *Types) (*Service, source.Finding
 	return s, findings
 }
 
-// misspelled reports keys that were probably meant to be one that is missing: without
-// it nothing goes on to say so.
-func misspelled(v *source.Value, path, key string, fs *source.Findings) {
+// misspelled reports the key that was probably meant to be one that is missing: without
+// that nothing goes on to say so. known are keys that mean something themselves.
+func misspelled(v *source.Value, path, key string, known []string, fs *source.Findings) {
+	var others []string
 	for _, f := range v.FieldsOrNone() {
-		if hint := source.Nearest(f.Key, []string{key}); strings.HasPrefix(hint, "did you mean") {
-			fs.Add("unknown-key", f.Origin, join(path, f.Key), hint, "the key %q is not known here", f.Key)
+		if !slices.Contains(known, f.Key) && source.Closest(f.Key, []string{key}) != "" {
+			others = append(others, f.Key)
+		}
+	}
+	for _, f := range v.FieldsOrNone() {
+		if f.Key == source.Closest(key, others) {
+			fs.Add("unknown-key", f.Origin, join(path, f.Key), source.Nearest(f.Key, []string{key}), "the key %q is not known here", f.Key)
 		}
 	}
 }
@@ -145,16 +151,9 @@ func shapes(v *source.Value, path string, known []shape, fs *source.Findings) {
 	for _, k := range known {
 		f := v.Get(k.key)
 		if !f.IsNull() && f.Kind != k.kind && !(k.kind == source.String && f.IsScalar()) {
-			fs.Add("wrong-type", f.Origin, join(path, k.key), wayOut[k.kind], "expected %s, got %s", k.kind, describe(f))
+			fs.Add("wrong-type", f.Origin, join(path, k.key), source.Instead(k.kind.String(), f.Kind), "expected %s, got %s", k.kind, describe(f))
 		}
 	}
-}
-
-// wayOut says how a value of a kind is written.
-var wayOut = map[source.Kind]string{
-	source.List: "write [A, B], or a line - A for each",
-	source.Map:  "write {KEY: VALUE}, or a line KEY: VALUE for each",
-	source.Bool: "write true or false",
 }
 
 // checkCredentials holds credentials to their forms: text, or {secret: …}.
@@ -229,7 +228,11 @@ func kindOf(v *source.Value) source.Kind {
 // CheckRoot checks what all our files have: a map, the format's version and a name.
 func CheckRoot(root *source.Value, fs *source.Findings) bool {
 	if root.Kind != source.Map {
-		fs.Add("wrong-type", root.Origin, "", "begin with apiVersion: "+APIVersion, "the file is %s, and not a map", root.Kind)
+		what := "is " + root.Kind.String() + ", and not a map"
+		if root.IsNull() {
+			what = "is empty"
+		}
+		fs.Add("wrong-type", root.Origin, "", "begin with apiVersion: "+APIVersion, "the file %s", what)
 		return false
 	}
 	switch v := root.Get("apiVersion"); {
@@ -239,7 +242,7 @@ func CheckRoot(root *source.Value, fs *source.Findings) bool {
 		fs.Add("api-version", v.Origin, "apiVersion", "write apiVersion: "+APIVersion, "%q is not a format that this kai reads", v.Str())
 	}
 	if d := root.Get("description"); !d.IsNull() && !d.IsScalar() {
-		fs.Add("wrong-type", d.Origin, "description", "", "expected text, got %s", d.Kind)
+		fs.Add("wrong-type", d.Origin, "description", source.Instead("text", d.Kind), "expected text, got %s", d.Kind)
 	}
 	v := root.Get("name")
 	switch {
@@ -247,7 +250,7 @@ func CheckRoot(root *source.Value, fs *source.Findings) bool {
 		fs.Add("required", root.Origin, "name", "write name: …", "name is missing")
 		return false
 	case !v.IsScalar():
-		fs.Add("wrong-type", v.Origin, "name", "", "expected text, got %s", v.Kind)
+		fs.Add("wrong-type", v.Origin, "name", source.Instead("text", v.Kind), "expected text, got %s", v.Kind)
 		return false
 	}
 	if why, ok := InvalidName(v.Text); !ok {
@@ -290,7 +293,7 @@ func ListOf(v *source.Value, path string, fs *source.Findings) []*source.Value {
 		return nil
 	}
 	if v.Kind != source.List {
-		fs.Add("wrong-type", v.Origin, path, wayOut[source.List], "expected a list, got %s", describe(v))
+		fs.Add("wrong-type", v.Origin, path, source.Instead("a list", v.Kind), "expected a list, got %s", describe(v))
 		return nil
 	}
 	return v.Items
@@ -351,7 +354,7 @@ func readInstances(list *source.Value, typ string, fs *source.Findings) map[stri
 	out := map[string]*source.Value{}
 	folded := map[string]string{}
 	for i, item := range ListOf(list, Plural(typ), fs) {
-		here := index(Plural(typ), i)
+		here := Item(Plural(typ), i, item)
 		name := item.Get("name")
 		if item.Kind != source.Map || !name.IsScalar() || name.Text == "" {
 			fs.Add("name", item.Origin, here, "write {name: …}", "an instance has no name")

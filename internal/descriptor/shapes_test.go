@@ -60,11 +60,11 @@ func TestShapeOfField(t *testing.T) {
 	for text, want := range map[string]string{
 		"security: {runAsUser: 1000, seccompProfile: null}":       "",
 		"security: {runAsUsr: 1000}":                              "x.yaml:1:12: t.security.runAsUsr: the key \"runAsUsr\" is not known here\n  hint: did you mean \"runAsUser\"?",
-		"security: {runAsUser: root}":                             "x.yaml:1:23: t.security.runAsUser: expected integer, but got string\n  hint: number of the user that processes run as",
-		"security: {seccompProfile: {type: Runtime}}":             `t.security.seccompProfile.type: value must be one of "RuntimeDefault", "Localhost", "Unconfined"`,
+		"security: {runAsUser: root}":                             "x.yaml:1:23: t.security.runAsUser: expected a whole number, got text \"root\"\n  hint: write a whole number such as 3, without quotes and without a unit",
+		"security: {seccompProfile: {type: Runtime}}":             `t.security.seccompProfile.type: expected RuntimeDefault, Localhost or Unconfined, got text "Runtime"`,
 		"security: {sysctls: [{name: a, value: null}]}":           "",
-		"security: {sysctls: [{name: a, value: 1}, {name: [a]}]}": "x.yaml:1:50: t.security.sysctls[1].name: expected string, but got array\n  hint: the parameter, such as net.core.somaxconn",
-		"taints: [{operator: Exists}, {key: {}}]":                 "x.yaml:1:36: t.taints[1].key: expected string, but got object\n  hint: the taint's key",
+		"security: {sysctls: [{name: a, value: 1}, {name: [a]}]}": "x.yaml:1:50: t.security.sysctls[1].name: expected text, got a list\n  hint: write one text, without [ ], { } or dashes",
+		"taints: [{operator: Exists}, {key: {}}]":                 "x.yaml:1:36: t.taints[1].key: expected text, got a map\n  hint: write one text, without [ ], { } or dashes",
 		"resources: {requests: {cpu: 1, example.com/gpu: 2}}":     "",
 		"resources: {request: {cpu: 1}}":                          "t.resources.request: the key \"request\" is not known here\n  hint: did you mean \"requests\"? (claims, limits, requests)",
 		"env: {A: [1]}":                                           "", // the generator says more about it

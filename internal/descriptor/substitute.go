@@ -14,6 +14,9 @@ import (
 // uses them is known to have them.
 type Variables struct {
 	values map[string]*source.Value
+	// Partly says that some could not be read, so that a name that is not among them is
+	// no mistake of its own.
+	Partly bool
 }
 
 // NewVariables lays several files of variables over one another, the lowest
@@ -120,6 +123,8 @@ func (vs *Variables) apply(v *source.Value, path string, fs *source.Findings) *s
 				if value.Kind == source.Null {
 					value.Kind = source.String
 				}
+			case vs != nil && vs.Partly:
+				return v.Break()
 			default:
 				fs.Add("unknown-variable", v.Origin, path, vs.hint(name), "there is no variable %s", name)
 				return v.Break()
@@ -508,7 +513,7 @@ func (vs *Variables) And(over *source.Value) (*Variables, source.Findings) {
 		return vs, nil
 	}
 	more, findings := NewVariables(over)
-	out := &Variables{values: map[string]*source.Value{}}
+	out := &Variables{values: map[string]*source.Value{}, Partly: vs != nil && vs.Partly}
 	for _, from := range []*Variables{vs, more} {
 		if from != nil {
 			for k, v := range from.values {

@@ -64,11 +64,11 @@ type Types struct {
 	byName map[string]*Type
 }
 
-var primitives = map[string]bool{"string": true, "numeric": true, "bool": true, "object": true, "scalar": true, "any": true}
+var primitives = map[string]bool{"string": true, "numeric": true, "integer": true, "bool": true, "object": true, "scalar": true, "any": true}
 
 // keyword says which keys beside `type` make a map an annotated field.
 var keyword = map[string]bool{
-	"type": true, "description": true, "default": true, "required": true, "choice": true, "shape": true,
+	"type": true, "description": true, "default": true, "required": true, "choice": true, "shape": true, "expected": true,
 	"enum": true, "const": true, "pattern": true, "format": true, "minLength": true, "maxLength": true,
 	"minimum": true, "maximum": true, "exclusiveMinimum": true, "exclusiveMaximum": true, "multipleOf": true,
 	"minItems": true, "maxItems": true, "uniqueItems": true, "items": true,
@@ -253,7 +253,7 @@ func (ts *Types) checkNames(fields []Field, path string, fs *source.Findings) {
 		if f.Expr.fields != nil {
 			ts.checkNames(f.Expr.fields, here, fs)
 		} else if b := f.Expr.base; b != "" && !primitives[b] && ts.byName[b] == nil {
-			known := append(ts.Names(), "string", "numeric", "bool", "object", "scalar", "any")
+			known := append(ts.Names(), "string", "numeric", "integer", "bool", "object", "scalar", "any")
 			fs.Add("type", f.Origin, here, source.Nearest(b, known), "there is no type %q", b)
 		}
 	}
@@ -317,6 +317,17 @@ func (e Expr) String() string {
 	return s
 }
 
+// kind words the kind of value that an expression takes.
+func (e Expr) kind() string {
+	switch {
+	case e.mode != one:
+		return "a list"
+	case e.base == "" || primitives[e.base]:
+		return e.article()
+	}
+	return "" // a name or a map
+}
+
 // article words an expression for a message: what a value should have been.
 func (e Expr) article() string {
 	switch {
@@ -328,6 +339,8 @@ func (e Expr) article() string {
 		return "text"
 	case e.base == "numeric":
 		return "a number"
+	case e.base == "integer":
+		return "a whole number"
 	case e.base == "bool":
 		return "true or false"
 	case e.base == "object", e.base == "":

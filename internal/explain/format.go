@@ -51,15 +51,13 @@ func (a Answer) text() string {
 		}
 		section(counted("patches in the context", len(a.Patches)), placeRows(a.Patches)...)
 	} else {
-		title := "template"
-		if len(a.Changes) == 0 && a.Patched == nil {
-			title = "constant in"
-		}
-		section(title, [2]string{a.Template.String()})
+		section("template", [2]string{a.Template.String()})
 		if a.Patched != nil {
 			section("patched by", row(*a.Patched, ""))
 		}
-		section("changes with", causeRows(a.Changes)...)
+		if section("changes with", causeRows(a.Changes)...); len(a.Changes) == 0 && a.Patched == nil {
+			section("changes with", [2]string{"no single value"})
+		}
 		section("is there only with", causeRows(a.Presence)...)
 		section("of the same text, but not to be changed alone", placeRows(a.Fixed)...)
 		section(counted("patches for the object", len(a.Patches)), placeRows(a.Patches)...)

@@ -34,7 +34,8 @@ const sampled = 5
 // TestEveryLeaf goes over every field of the manifests of whole workspaces. Each
 // value that is named as one that a field depends on is edited in a copy on disk,
 // by an editor that knows nothing but the place in the text, and the field must
-// change. What is called constant must not change under any edit of any value.
+// change. A field that is said to change with no single value must not change under
+// any edit of one.
 func TestEveryLeaf(t *testing.T) {
 	t.Parallel()
 	workspaces := []struct{ workspace, context string }{
@@ -74,18 +75,18 @@ func everyLeaf(t *testing.T, dir, contextName string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaves, constant := 0, 0
+	leaves, still := 0, 0
 	for _, r := range x.releases {
 		leaves += len(r.objects.leaves)
 		for _, causes := range r.causes {
 			if !slices.ContainsFunc(causes, func(c cause) bool { return !c.gone }) {
-				constant++
+				still++
 			}
 		}
 	}
-	t.Logf("%d values, %d fields, %d constant, %s", len(units), leaves, constant, time.Since(start).Round(time.Millisecond))
-	if all && (constant == leaves || constant == 0) {
-		t.Errorf("%d of %d fields are constant", constant, leaves)
+	t.Logf("%d values, %d fields, %d that none changes, %s", len(units), leaves, still, time.Since(start).Round(time.Millisecond))
+	if all && (still == leaves || still == 0) {
+		t.Errorf("%d of %d fields change with no single value", still, leaves)
 	}
 
 	again := remaker{base: w, kit: build.NewKit(), context: contextName}
@@ -140,7 +141,7 @@ func (x *Explainer) hold(t *testing.T, before, after map[string]map[string]any, 
 			switch {
 			case ok && reflect.DeepEqual(v, l.Value) || said[l.String()]:
 			case len(r.causes[leaf]) == 0:
-				t.Errorf("%s: %s is called constant, and is %v now", what, l, v)
+				t.Errorf("%s: %s is said to change with no single value, and is %v now", what, l, v)
 			default:
 				t.Errorf("%s: %s is %v now, which was not said", what, l, v)
 			}

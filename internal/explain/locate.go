@@ -649,6 +649,9 @@ func (p *Located) friend(f Field) (source.Position, bool) {
 	return p.l.owned(at)
 }
 
+// quotedKey is a last key with dots in it, as paths have it.
+var quotedKey = regexp.MustCompile(`\["([^"]+)"\]$`)
+
 // template gives the line of the field in a template of the workspace's own.
 func (p *Located) template(f Field) (source.Position, bool) {
 	if p.release.Trace == nil || f.Source == "" {
@@ -665,9 +668,12 @@ func (p *Located) template(f Field) (source.Position, bool) {
 	}
 	lines := strings.Split(string(data), "\n")
 	keys := strings.FieldsFunc(brackets.ReplaceAllString(f.Path, ""), func(r rune) bool { return r == '.' })
+	if m := quotedKey.FindStringSubmatch(f.Path); m != nil {
+		keys = append(keys, m[1])
+	}
 	for i := len(keys) - 1; i >= 0; i-- {
 		for n, line := range lines {
-			if column := strings.Index(line, keys[i]+":"); column >= 0 && strings.Trim(line[:column], ` -"`) == "" {
+			if column := strings.Index(strings.ReplaceAll(line, `":`, ":"), keys[i]+":"); column >= 0 && strings.Trim(line[:column], ` -"`) == "" {
 				at.Line, at.Column = n+1, column+1
 				return at, true
 			}

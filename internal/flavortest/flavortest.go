@@ -151,6 +151,14 @@ func (r *Report) Failed() bool {
 	return slices.ContainsFunc(r.Cases, func(c Case) bool { return len(c.Problems) > 0 })
 }
 
+// Refuses says whether a case is one that kai has to refuse.
+func Refuses(fsys fs.FS, dir, name string) bool {
+	return hasAny(fsys, path.Join(dir, descriptor.FlavorTests, name), Refused) != ""
+}
+
+// Names lists the cases of the flavor in a folder.
+func Names(fsys fs.FS, dir string) ([]string, error) { return names(fsys, dir) }
+
 // names lists the cases of a flavor: the folders below its tests. Where the name
 // begins with a dot or an underscore, only one with a descriptor or a workspace is
 // a case, so that cases can have files in common.

@@ -86,6 +86,9 @@ func document(name string, before int, lines []string, ended bool) ([]string, er
 		out = squeezed(out, nil)
 	}
 	after, findings := source.ParseYAML(name, []byte(strings.Join(out, "\n")+"\n"))
+	if full, more := source.ParseYAML(name, []byte(text+"\n")); !ended && more.Err() == nil && !source.Equal(value, full) {
+		return nil, refused(name, before+len(lines), "the last line has no end, and with one the text that it belongs to would be another", "write |- or >- where the text begins, or end the line")
+	}
 	if findings.Err() != nil || !source.Equal(value, after) || !slices.Equal(words(lines), words(out)) {
 		return nil, refused(name, before+1, "formatting would change what the file says, so it is left as it is",
 			"simplify its layout: keys on lines of their own, no comments inside of values")
@@ -202,6 +205,14 @@ func (f *formatter) end(line, next int, block bool) int {
 	head := blockHead.FindStringSubmatch(f.lines[line])
 	keep := head != nil && head[2] == "+"
 	indentation := -1
+	if head != nil && head[1]+head[3] != "" {
+		// As it says, beyond what it stands in: at least its line, if that does not
+		// begin with it.
+		indentation = int((head[1] + head[3])[0] - '0')
+		if strings.IndexAny(strings.TrimSpace(f.lines[line]), "|>&!") > 0 {
+			indentation += indent(f.lines[line])
+		}
+	}
 	end := line + 1
 	for l := line + 1; l < next; l++ {
 		switch {
@@ -210,10 +221,8 @@ func (f *formatter) end(line, next int, block bool) int {
 				end = l + 1
 			}
 			continue
-		case indentation < 0 || head != nil && head[1]+head[3] != "":
-			if indentation < 0 {
-				indentation = indent(f.lines[l])
-			}
+		case indentation < 0:
+			indentation = indent(f.lines[l])
 		case indent(f.lines[l]) < indentation:
 			return end
 		}

@@ -38,6 +38,18 @@ func TestFile(t *testing.T) {
 			"\n\n# about the file\n\n\n\napiVersion: kai/v1\nname: a  \n\n\n\nimages:\n\n  - {name: b}\n\n\n  - {name: c}\n\n\n",
 			"# about the file\n\napiVersion: kai/v1\nname: a\n\nimages:\n  - {name: b}\n\n  - {name: c}\n"},
 		{"line ends and a byte order mark", "kai.yaml", "\xef\xbb\xbfapiVersion: kai/v1\r\nname: a\r\n", "apiVersion: kai/v1\nname: a\n"},
+		{"line ends within text", "kai.yaml", "description: |\r\n  one\r\n\r\n  two\r\nversion: \"1.\r\n  0\"\r\nname: a\r\napiVersion: kai/v1\r\n",
+			"apiVersion: kai/v1\nname: a\nversion: \"1.\n  0\"\ndescription: |\n  one\n\n  two\n"},
+		{"no line end below text", "kai.yaml", "name: a\napiVersion: kai/v1\ndescription: >-\n  x", "apiVersion: kai/v1\nname: a\ndescription: >-\n  x\n"},
+		{"merged maps", "kai.yaml", "name: a\ncontexts:\n- &dev\n  env: {A: 1}\n  name: dev\n- <<: *dev\n  name: prod\napiVersion: kai/v1\n",
+			"name: a\ncontexts:\n  - &dev\n    env: {A: 1}\n    name: dev\n  - <<: *dev\n    name: prod\napiVersion: kai/v1\n"},
+		{"long text", "kai.yaml", "name: a\napiVersion: kai/v1\ndescription: \"" + strings.Repeat("long ", 2000) + "\"\n", "apiVersion: kai/v1\nname: a\ndescription: \"" + strings.Repeat("long ", 2000) + "\"\n"},
+		{"folded text", "kai.yaml", "name: a\ndescription: >2-\n    one\n  two\n\n      more\n\n# c\napiVersion: kai/v1\n",
+			"# c\napiVersion: kai/v1\nname: a\ndescription: >2-\n    one\n  two\n\n      more\n"},
+		{"text below its key", "kai.yaml", "name: a\ndescription:\n    |2\n   x\n# c\napiVersion: kai/v1\n", "# c\napiVersion: kai/v1\nname: a\ndescription:\n    |2\n   x\n"},
+		{"comments everywhere", "kai.yaml", "name: a # 1\n# 2\ncontexts: # 3\n# 4\n- # 5\n  name: dev # 6\n  # 7\n  env: # 8\n    # 9\n    A: 1 # 10\n    # 11\n  # 12\n# 13\napiVersion: kai/v1 # 14\n# 15\n",
+			"# 13\napiVersion: kai/v1 # 14\nname: a # 1\n# 2\ncontexts: # 3\n  # 4\n  - # 5\n    name: dev # 6\n    # 7\n    env: # 8\n      # 9\n      A: 1 # 10\n      # 11\n    # 12\n# 15\n"},
+		{"separators within text", "kai.yaml", "name: a\ndescription: |\n  x\n  ---\n  y\napiVersion: kai/v1\n", "apiVersion: kai/v1\nname: a\ndescription: |\n  x\n  ---\n  y\n"},
 		{"no line end", "kai.yaml", "apiVersion: kai/v1\nname: a", "apiVersion: kai/v1\nname: a\n"},
 		{"block scalars", "kai.yaml",
 			"apiVersion: kai/v1\nname: a\ncontexts:\n- patches:\n    configmap:\n      data:\n        x: |-\n            one\n\n\n              two  \n            # no comment\n        y: >\n          z\n  # a comment\n  name: dev\n",
@@ -162,7 +174,8 @@ func TestRefused(t *testing.T) {
 		"a directive":      {"%YAML 1.2\n---\na: 1\n", "kai.yaml:1"},
 		"behind ---":       {"--- {a: 1}\n", "kai.yaml:1: a directive, or a document"},
 		"carriage return":  {"a: 1\rb: 2\n", "kai.yaml:1: a line ends in another way"},
-		"no last line end": {"a: |\n  b", "kai.yaml:1: formatting would change"},
+		"no last line end": {"a: |\n  b", "kai.yaml:2: the last line has no end, and with one the text"},
+		"a late mark":      {"\xef\xbb\xbfa: 1\n---\n\xef\xbb\xbfb: 1\n", "kai.yaml:3:1: the control character U+FEFF"},
 		"not UTF-8":        {"a: \xff\n", "kai.yaml:1:4: the file is not UTF-8"},
 	} {
 		if out, err := format.File("kai.yaml", []byte(c.in)); err == nil || !strings.HasPrefix(err.Error(), c.want) {
@@ -276,7 +289,7 @@ func FuzzFile(f *testing.F) {
 	for _, text := range []string{
 		"a: |2\n    x\n  y\nb: >-\n\n  z\n", "- - a\n  - b\n-\n  - c\n", "a: &x\n- 1\nb: *x\n", "? a\n: b\n", "{a: 1,\n b: 2}\n", "a: 'x\n\n  y'\n# z\n",
 		"a:\n  # c\n\n  # d\n  b: 1\n # e\nf: 2\n", "a: \"x \\\n  y\"\n", "a: !!str\n  b\n", "a:\n- b: 1\n\n  # c\n\n  d: 2\n# e\n", "a: b # c\n\n# d\n",
-		"routes:\n  - port: 1\n    name: c\n  # off\n  # - port: 9000\n", "routes:\n- port: 1\n  name: c\n  # x\n# - port: 2\n#   y: 1\n# z\n", "a:\n  b: 1\n # c\n# d\n    # e\n",
+		"a:\n- \n\n  # c\n", "routes:\n  - port: 1\n    name: c\n  # off\n  # - port: 9000\n", "routes:\n- port: 1\n  name: c\n  # x\n# - port: 2\n#   y: 1\n# z\n", "a:\n  b: 1\n # c\n# d\n    # e\n",
 	} {
 		f.Add("kai.yaml", []byte(text))
 		f.Add("kai.yaml", []byte("name: n\n"+text+"apiVersion: kai/v1\n"))
@@ -322,6 +335,9 @@ func places(data []byte) (text, comments map[string][]int) {
 	for line := range strings.Lines(string(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))) {
 		said := strings.TrimSpace(strings.TrimLeft(line, " -"))
 		column := len(line) - len(strings.TrimLeft(line, " -"))
+		if said == "" && strings.Contains(line, "-") { // an item without a value
+			said, column = "-", strings.Index(line, "-")
+		}
 		into := text
 		if strings.HasPrefix(strings.TrimSpace(line), "#") {
 			into = comments

@@ -38,12 +38,16 @@ func writeDOT(w io.Writer, graphs []*Graph) error {
 		}
 		for _, a := range d.arrows {
 			attributes := []string{"tooltip=" + dotText(a.tip)}
-			if a.ports != "" {
-				attributes = append(attributes, "label="+dotText(a.ports))
+			if a.label != "" {
+				attributes = append(attributes, "label="+dotText(a.label))
 			}
 			switch a.style {
 			case needs:
 				attributes = append(attributes, "penwidth=2.5")
+			case order:
+				attributes = append(attributes, "penwidth=2.5", "arrowhead=dot")
+			case idle:
+				attributes = append(attributes, "arrowhead=dot")
 			case open:
 				attributes = append(attributes, "style=dashed", fmt.Sprintf("color=%q", lightWarn))
 			case closed:

@@ -44,17 +44,23 @@ type style int
 const (
 	mayCall style = iota
 	needs
+	order // it needs the other, and does not call it
+	idle  // friends, of whom the other listens on no port
 	open
 	closed
 )
 
-// arrow leads from a caller to the one that is called.
+// arrow leads from a caller to the one that is called, or from what needs to what
+// is needed.
 type arrow struct {
 	from, to int
-	ports    string
+	label    string // its ports, or why there are none
 	style    style
 	tip      string
 }
+
+// link gives an arrow as the layout has it.
+func (a arrow) link() link { return link{a.from, a.to, a.style == needs || a.style == order} }
 
 // How much text a box takes before the rest is left to formats of text.
 const (
@@ -94,17 +100,24 @@ func (g *Graph) draw() *drawing {
 		if e.From == e.To {
 			continue
 		}
-		a := arrow{from: e.From, to: e.To, ports: short(e.Ports)}
+		a := arrow{from: e.From, to: e.To, label: short(e.Ports)}
 		switch {
 		case e.Blocked:
 			a.style = closed
+		case e.orders():
+			a.style, a.label = order, "order only"
+		case len(e.Ports) == 0:
+			a.style, a.label = idle, "no port"
 		case e.Open:
 			a.style = open
 		case e.Needs:
 			a.style = needs
 		}
 		a.tip = g.Nodes[e.From].Name + " → " + g.Nodes[e.To].Name + e.portsText()
-		if e.Needs {
+		switch {
+		case a.style == order:
+			a.tip += ": needed, and not called"
+		case e.Needs:
 			a.tip += ", needed"
 		}
 		d.arrows = append(d.arrows, a)
@@ -240,7 +253,7 @@ func (d *drawing) entries(g *Graph) {
 			}
 			if !led[from] {
 				led[from] = true
-				d.arrows = append(d.arrows, arrow{from: from, to: i, ports: e.Path, tip: name + e.Path + " → " + n.Name + " (" + e.By + ")"})
+				d.arrows = append(d.arrows, arrow{from: from, to: i, label: e.Path, tip: name + e.Path + " → " + n.Name + " (" + e.By + ")"})
 			}
 		}
 	}

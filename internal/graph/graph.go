@@ -82,7 +82,9 @@ type Node struct {
 	labels map[string]string
 }
 
-// Edge is a way from one node to another.
+// Edge is a way from one node to another, a need, or both. Without ports there is
+// no way: it is blocked, or there is only the need, or the other is a friend that
+// listens on no port.
 type Edge struct {
 	From int `json:"-"` // index of the caller in Nodes
 	To   int `json:"-"`

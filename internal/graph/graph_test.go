@@ -385,7 +385,7 @@ func TestSVGIsXML(t *testing.T) {
 var (
 	mermaidLine = regexp.MustCompile(`^ *(flowchart LR|%% .*|subgraph c\d+(g\d+)?\["[^"]*"\]|end|` +
 		`c\d+n\d+(\["[^"]*"\]|\[\("[^"]*"\)\]|\{\{"[^"]*"\}\}|\(\["[^"]*"\]\)):::[a-z]+|` +
-		`c\d+n\d+ (-->|==>|-\.->|--x)(\|"[^"]*"\|)? c\d+n\d+|classDef [a-z]+ [a-z:#0-9,]+|linkStyle [0-9,]+ stroke:#[0-9a-f]+)$`)
+		`c\d+n\d+ (-->|==>|==o|--o|-\.->|--x)(\|"[^"]*"\|)? c\d+n\d+|classDef [a-z]+ [a-z:#0-9,]+|linkStyle [0-9,]+ stroke:#[0-9a-f]+)$`)
 	dotString = `"([^"\\]|\\.)*"`
 	dotValue  = `(` + dotString + `|[a-zA-Z0-9.]+)`
 	dotLine   = regexp.MustCompile(`^ *(digraph kai \{|rankdir=LR|(node|edge) \[.*\]|subgraph cluster_\d+(_\d+)? \{|label=` + dotString + `|\}|` +

@@ -12,7 +12,7 @@ var mermaidShapes = map[Kind][2]string{
 	Service: {"[", "]"}, Requirement: {"[(", ")]"}, Dependency: {"{{", "}}"}, Outside: {"([", "])"},
 }
 
-var mermaidArrows = map[style]string{mayCall: "-->", needs: "==>", open: "-.->", closed: "--x"}
+var mermaidArrows = map[style]string{mayCall: "-->", needs: "==>", order: "==o", idle: "--o", open: "-.->", closed: "--x"}
 
 // writeMermaid prints one flowchart. Where there are several graphs each is a
 // part of it.
@@ -47,8 +47,8 @@ func writeMermaid(w io.Writer, graphs []*Graph) error {
 		}
 		for _, a := range d.arrows {
 			label := ""
-			if a.ports != "" {
-				label = "|" + mermaidText(a.ports) + "|"
+			if a.label != "" {
+				label = "|" + mermaidText(a.label) + "|"
 			}
 			fmt.Fprintf(&out, "%sc%dn%d %s%s c%dn%d\n", in, i, a.from, mermaidArrows[a.style], label, i, a.to)
 			if a.style == open || a.style == closed {

@@ -39,7 +39,7 @@ type pod struct {
 	ports     []corev1.ContainerPort
 	// hostNetwork pods are held by no policy.
 	hostNetwork bool
-	in, out     []*policy
+	in, out     [][]rule // of each policy that holds it, for calls to it and from it
 }
 
 // service is a Service, and the node whose pods it leads to.

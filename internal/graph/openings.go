@@ -58,15 +58,11 @@ func (b *builder) openings() {
 		if len(p.out) == 0 {
 			out[p.node].add(Everything, "", []span{every})
 		}
-		for _, policy := range p.in {
-			for _, r := range policy.ingress {
-				b.incoming(in[p.node], p, r)
-			}
+		for _, r := range slices.Concat(p.in...) {
+			b.incoming(in[p.node], p, r)
 		}
-		for _, policy := range p.out {
-			for _, r := range policy.egress {
-				b.outgoing(out[p.node], p, r)
-			}
+		for _, r := range slices.Concat(p.out...) {
+			b.outgoing(out[p.node], p, r)
 		}
 	}
 	for node := range in {

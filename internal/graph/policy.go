@@ -141,10 +141,10 @@ func (b *builder) hold() {
 				continue
 			}
 			if p.in {
-				held.in = append(held.in, p)
+				held.in = append(held.in, p.ingress)
 			}
 			if p.out {
-				held.out = append(held.out, p)
+				held.out = append(held.out, p.egress)
 				p.christen(b.names[held.node])
 			}
 		}
@@ -227,8 +227,8 @@ func (b *builder) meet() {
 	meet := func(from, to int, friend bool) { pairs[pair{from, to}] = pairs[pair{from, to}] || friend }
 	as := map[pair]string{}
 	for i, p := range b.pods {
-		for _, policy := range p.out {
-			for _, r := range policy.egress {
+		for _, rules := range p.out {
+			for _, r := range rules {
 				for _, to := range r.peers {
 					if !to.names() {
 						continue
@@ -240,8 +240,8 @@ func (b *builder) meet() {
 				}
 			}
 		}
-		for _, policy := range p.in {
-			for _, r := range policy.ingress {
+		for _, rules := range p.in {
+			for _, r := range rules {
 				for _, from := range r.peers {
 					if !from.names() {
 						continue
@@ -264,7 +264,7 @@ func (b *builder) meet() {
 		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to))
 	}) {
 		from, to := &b.pods[p.from], &b.pods[p.to]
-		open := meetSpans(from.lets(to), to.admits(from))
+		open := meetSpans(through(from.out, to, to), through(to.in, from, to))
 		if len(open) == 0 && !pairs[p] {
 			continue
 		}
@@ -286,33 +286,16 @@ func (b *builder) edge(from, to int) *Edge {
 	return e
 }
 
-// lets gives the ports of another pod that a pod's policies let it call.
-func (p *pod) lets(other *pod) []span {
-	if len(p.out) == 0 {
+// through gives the ports of a pod that is called which the rules of one side's
+// policies open to or from a peer. Where no policy holds, all are open.
+func through(policies [][]rule, peer, called *pod) []span {
+	if len(policies) == 0 {
 		return []span{every}
 	}
 	var out []span
-	for _, policy := range p.out {
-		for _, r := range policy.egress {
-			if r.lets(other.namespace, other.labels) {
-				out = append(out, spansOf(r.ports, other.ports)...)
-			}
-		}
-	}
-	return out
-}
-
-// admits gives the ports of a pod that its policies let another call.
-func (p *pod) admits(other *pod) []span {
-	if len(p.in) == 0 {
-		return []span{every}
-	}
-	var out []span
-	for _, policy := range p.in {
-		for _, r := range policy.ingress {
-			if r.lets(other.namespace, other.labels) {
-				out = append(out, spansOf(r.ports, p.ports)...)
-			}
+	for _, r := range slices.Concat(policies...) {
+		if r.lets(peer.namespace, peer.labels) {
+			out = append(out, spansOf(r.ports, called.ports)...)
 		}
 	}
 	return out

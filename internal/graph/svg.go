@@ -61,7 +61,7 @@ func writeSVG(w io.Writer, graphs []*Graph) error {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" width="%s" height="%[2]s" viewBox="0 0 %[1]s %[2]s" role="img" aria-labelledby="kai-title kai-desc">`+"\n", px(width), px(y))
 	fmt.Fprintf(&out, "<title id=\"kai-title\">%s</title>\n", escape(strings.Join(titles, "; ")))
-	fmt.Fprintf(&out, "<desc id=\"kai-desc\">%s</desc>\n", escape("A box is a service, a friend or something outside; an arrow leads from a caller to the one that it may call. kai graph prints the same as text."))
+	fmt.Fprintf(&out, "<desc id=\"kai-desc\">%s</desc>\n", escape("A box is a service, a friend or something outside; an arrow leads from a caller to the one that it may call, or to what it only needs before. kai graph prints the same as text."))
 	out.WriteString("<style>\n" + css() + "</style>\n<defs>\n")
 	for _, a := range arrowStyles {
 		fmt.Fprintf(&out, `<marker id="kai-%s" class="%[1]s" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="%s"/></marker>`+"\n", a.class, a.head)
@@ -79,12 +79,14 @@ type arrowStyle struct {
 	class, words, head, css string
 }
 
-const arrowHead, barHead = "M0 0.5 8 4 0 7.5Z", "M5.5 0h2v8h-2z"
+const arrowHead, barHead, dotHead = "M0 0.5 8 4 0 7.5Z", "M5.5 0h2v8h-2z", "M4 0.5a3.5 3.5 0 1 0 0.01 0Z"
 
 // arrowStyles are in the order in which they are drawn, the last on top.
 var arrowStyles = []arrowStyle{
 	{mayCall, "call", "may call", arrowHead, "stroke-width:1.3"},
 	{needs, "need", "needs, installed before or with it; may call", arrowHead, "stroke-width:2.6"},
+	{order, "order", "needs, installed before or with it; does not call it", dotHead, "stroke-width:2.6"},
+	{idle, "idle", "friends, but it listens on no port", dotHead, "stroke-width:1.3"},
 	{open, "open", "may call, and every other address on that port", arrowHead, "stroke-width:1.6;stroke-dasharray:6 4"},
 	{closed, "closed", "friends, but closed by the policies", barHead, "stroke-width:1.6;stroke-dasharray:2 3"},
 }
@@ -99,7 +101,7 @@ func css() string {
 	}
 	colours := func(of map[Kind]palette, page palette, warn string) {
 		fmt.Fprintf(&out, ".page{fill:%s}\ntext{fill:%s}\n", page.fill, page.text)
-		fmt.Fprintf(&out, "path.call,path.need{stroke:%[1]s}\n.call,.need{fill:%[1]s}\n", page.stroke)
+		fmt.Fprintf(&out, "path.call,path.need,path.order,path.idle{stroke:%[1]s}\n.call,.need,.order,.idle{fill:%[1]s}\n", page.stroke)
 		fmt.Fprintf(&out, "path.open,path.closed{stroke:%[1]s}\n.open,.closed{fill:%[1]s}\ntext.warn{fill:%[1]s}\n", warn)
 		for _, k := range kinds {
 			c := of[k]
@@ -127,7 +129,7 @@ func (s *sheet) draw() {
 	}
 	links := make([]link, len(s.arrows))
 	for i, a := range s.arrows {
-		links[i] = link{a.from, a.to, a.style == needs}
+		links[i] = a.link()
 	}
 	placed := arrange(sizes, links)
 	left := 0

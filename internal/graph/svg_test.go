@@ -61,7 +61,7 @@ func TestReadable(t *testing.T) {
 	}
 	var links []link
 	for _, a := range d.arrows {
-		links = append(links, link{a.from, a.to, a.style == needs})
+		links = append(links, a.link())
 	}
 	if len(d.boxes) < 100 || len(links) < 100 {
 		t.Fatalf("%d boxes, %d arrows", len(d.boxes), len(links))

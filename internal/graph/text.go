@@ -39,8 +39,11 @@ func (g *Graph) text(out *bytes.Buffer) {
 	}
 	for i, n := range g.Nodes {
 		fmt.Fprintf(out, "\n%s  (%s)\n", printable(n.Name), printable(g.about(n)))
+		needs, neededBy := g.ordered(i)
 		section(out, "calls", g.called(i))
+		section(out, "needs", needs)
 		section(out, "called by", g.callers(i))
+		section(out, "needed by", neededBy)
 		var ways []string
 		for _, e := range n.Exposed {
 			ways = append(ways, e.words())
@@ -89,7 +92,7 @@ func (g *Graph) home() string {
 func (g *Graph) called(i int) []string {
 	var out []string
 	for _, e := range g.Edges {
-		if e.From != i {
+		if e.From != i || e.orders() {
 			continue
 		}
 		text := g.Nodes[e.To].Name
@@ -112,11 +115,26 @@ func (g *Graph) called(i int) []string {
 	return out
 }
 
+// ordered lists what a node needs and does not call, and what needs it and does
+// not call it.
+func (g *Graph) ordered(i int) (needs, neededBy []string) {
+	for _, e := range g.Edges {
+		switch {
+		case !e.orders():
+		case e.From == i:
+			needs = append(needs, g.Nodes[e.To].Name)
+		case e.To == i:
+			neededBy = append(neededBy, g.Nodes[e.From].Name)
+		}
+	}
+	return needs, neededBy
+}
+
 // callers lists who may call a node.
 func (g *Graph) callers(i int) []string {
 	var out []string
 	for _, e := range g.Edges {
-		if e.To == i && e.From != i {
+		if e.To == i && e.From != i && !e.orders() {
 			out = append(out, g.Nodes[e.From].Name+e.portsText())
 		}
 	}
@@ -126,13 +144,18 @@ func (g *Graph) callers(i int) []string {
 	return out
 }
 
-// portsText gives an edge's ports after a name.
+// orders says that an edge is about the order of installation alone.
+func (e Edge) orders() bool { return e.Needs && len(e.Ports) == 0 && !e.Blocked }
+
+// portsText gives an edge's ports after a name, or why there are none.
 func (e Edge) portsText() string {
 	switch {
 	case e.Blocked:
 		return " (closed)"
-	case len(e.Ports) == 0:
+	case e.orders():
 		return ""
+	case len(e.Ports) == 0:
+		return " (no port)"
 	}
 	return " " + short(e.Ports)
 }

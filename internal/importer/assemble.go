@@ -399,6 +399,9 @@ func (in *instances) images(drafts []*draft) {
 				continue
 			}
 			for _, c := range list.Items {
+				if !c.Has("image") {
+					continue // the report asks for it
+				}
 				name := c.Get("name").Str()
 				if source.Equal(c.Get("image"), d.fields.Get("image")) {
 					name = ""

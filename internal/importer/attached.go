@@ -3,6 +3,7 @@ package importer
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/helm-kai/helm-kai/internal/source"
 )
@@ -29,7 +30,7 @@ func (c *cluster) scaling() {
 		}
 		out := source.NewMap(source.Origin{})
 		for _, key := range []string{"minReplicas", "maxReplicas", "metrics", "behavior"} {
-			setIn(out, key, o.spec().Get(key))
+			setIn(out, key, w.asIs(o.spec().Get(key)))
 		}
 		if out.Get("minReplicas").Str() == "1" {
 			out.Delete("minReplicas")
@@ -43,6 +44,7 @@ func (c *cluster) scaling() {
 		}
 		w.d.set("scaling", out)
 		w.d.fields.Delete("replicas")
+		w.patchMetadata(o)
 		c.renamed[o.ref()] = w.d.service
 	}
 	for _, o := range c.whole("PodDisruptionBudget") {
@@ -67,7 +69,25 @@ func (c *cluster) scaling() {
 			setIn(out, key, o.spec().Get(key))
 		}
 		w.d.set("disruption", out)
+		w.patchMetadata(o)
 		c.renamed[o.ref()] = w.d.service
+	}
+}
+
+// patchMetadata carries over the labels and annotations of an object that kai makes
+// and has no field for.
+func (w *work) patchMetadata(o *object) {
+	labels := foreign(o.labels(), ownLabels)
+	for _, f := range labels.Shallow().Fields {
+		if w.hasLabel(f) || f.Value.Str() == w.name || f.Value.Str() == w.d.service {
+			labels.Delete(f.Key)
+		}
+	}
+	about := source.NewMap(source.Origin{})
+	setIn(about, "labels", labels)
+	setIn(about, "annotations", foreign(o.annotations(), ownAnnotations))
+	if len(about.Fields) > 0 {
+		child(w.d.fields, "patches", strings.ToLower(o.kind)).Set("metadata", about)
 	}
 }
 
@@ -84,15 +104,20 @@ func (c *cluster) workload(kind, name string) *work {
 	return nil
 }
 
+// accountName gives the name of the pods' ServiceAccount.
+func (w *work) accountName() string {
+	return cmp.Or(w.pod.Get("serviceAccountName").Str(), w.pod.Get("serviceAccount").Str(), "default")
+}
+
 // account carries over the identity of the pods: kai makes a ServiceAccount of
 // the service's name for it.
 func (w *work) account() {
-	name := cmp.Or(w.pod.Get("serviceAccountName").Str(), w.pod.Get("serviceAccount").Str())
+	name := w.accountName()
 	out := source.NewMap(source.Origin{})
-	o := w.c.find("ServiceAccount", cmp.Or(name, "default"))
+	o := w.c.find("ServiceAccount", name)
 	mounted := w.pod.Get("automountServiceAccountToken")
 	switch {
-	case name == "" || name == "default":
+	case name == "default":
 	case o == nil:
 		out.Set("name", text(name))
 	default:
@@ -111,10 +136,7 @@ func (w *work) account() {
 			mounted = o.v.Get("automountServiceAccountToken")
 		}
 	}
-	some := false
-	if name != "" {
-		some = w.rules(name, out)
-	}
+	some := w.rules(name, out)
 	if mounted.True() || mounted == nil && some {
 		out.Set("token", source.NewBool(source.Origin{}, true))
 	}
@@ -137,8 +159,13 @@ func (w *work) rules(account string, out *source.Value) bool {
 			ref := binding.v.Get("roleRef")
 			role := w.c.find(ref.Get("kind").Str(), ref.Get("name").Str())
 			if role == nil {
-				w.c.p.report.add(LeftOut, binding.origin(), w.d.service, w.d.context, binding.ref(), "the %s %s is not imported; write its rules under serviceAccount.rules, or bind %s to it under objects", ref.Get("kind").Str(), ref.Get("name").Str(), account)
+				w.bindAsIs(binding, account, out)
 				continue
+			}
+			for _, s := range binding.v.Get("subjects").ItemsOrNone() {
+				if s.Get("kind").Str() != "ServiceAccount" {
+					w.c.p.report.add(LeftOut, s.Origin, w.d.service, w.d.context, binding.ref()+" subject "+s.Get("name").Str(), "kai binds the service's account alone; bind others to the role under objects")
+				}
 			}
 			role.used = true
 			key := "rules"
@@ -158,6 +185,28 @@ func (w *work) rules(account string, out *source.Value) bool {
 		}
 	}
 	return some
+}
+
+// bindAsIs carries over a binding to a role that the source has not, such as one of
+// Kubernetes' own: a manifest, in which the account has its new name.
+func (w *work) bindAsIs(binding *object, account string, out *source.Value) {
+	if binding.kept {
+		w.c.p.report.add(Decide, binding.origin(), w.d.service, w.d.context, binding.ref(), "it stands under objects of another service, and there for the account that was called %s: add this service's", account)
+		return
+	}
+	other := *binding
+	other.v = binding.v.Shallow()
+	subjects := binding.v.Get("subjects").Shallow()
+	for i, s := range subjects.Items {
+		if s.Get("kind").Str() == "ServiceAccount" && s.Get("name").Str() == account {
+			subjects.Items[i] = s.Shallow()
+			subjects.Items[i].Set("name", text(cmp.Or(out.Get("name").Str(), w.d.service)))
+		}
+	}
+	other.v.Set("subjects", subjects)
+	w.manifest(&other, nil)
+	binding.kept = true
+	w.c.p.report.add(Carried, binding.origin(), w.d.service, w.d.context, binding.ref(), "a manifest of its own, under objects: the source does not have the role that it names")
 }
 
 // policies reads the NetworkPolicies: who may call whom is a friend, and what
@@ -219,7 +268,12 @@ func (c *cluster) peers(o *object, w *work) {
 		for _, p := range rule.Get("ports").ItemsOrNone() {
 			if n := p.Get("port"); n != nil && n.Kind == source.Number && !p.Has("endPort") && (p.Get("protocol").Str() == "" || p.Get("protocol").Str() == "TCP") {
 				ports = append(ports, n)
+			} else if w != nil {
+				say(p.Origin, "egress has ports of TCP by their number, and no others; add a NetworkPolicy for it under objects")
 			}
+		}
+		if len(ports) == 0 && len(rule.Get("ports").ItemsOrNone()) > 0 && w != nil {
+			continue // what is left would let it call every port
 		}
 		if len(rule.Get("to").ItemsOrNone()) == 0 && w != nil {
 			w.egress(text("internet"), ports)
@@ -227,6 +281,9 @@ func (c *cluster) peers(o *object, w *work) {
 		}
 		for _, to := range rule.Get("to").ItemsOrNone() {
 			if cidr := to.At("ipBlock", "cidr"); cidr != nil && w != nil {
+				if except := to.At("ipBlock", "except"); len(except.ItemsOrNone()) > 0 {
+					c.p.report.add(Decide, except.Origin, w.d.service, c.environment.name, o.ref()+" rule", "egress has no exceptions: %s is let through but for %s; write the ranges between them under egress", cidr.Str(), strings.Join(except.Strings(), ", "))
+				}
 				cidrs := cidr
 				if cidr.Str() == "0.0.0.0/0" || cidr.Str() == "::/0" {
 					cidrs = text("internet")
@@ -267,13 +324,7 @@ func (c *cluster) selected(peer *source.Value) []*work {
 	if peer.Has("namespaceSelector") || !peer.Has("podSelector") {
 		return nil
 	}
-	var out []*work
-	for _, w := range c.works {
-		if selectsBy(peer.Get("podSelector"), w.labels) {
-			out = append(out, w)
-		}
-	}
-	return out
+	return c.selectedBy(peer.Get("podSelector"))
 }
 
 // isDNS says whether a rule lets pods ask for names, which kai's do.

@@ -197,25 +197,35 @@ func renamedContainer(c *cluster, o *object, fields map[string]any) map[string]a
 		return fields
 	}
 	w := c.works[i]
+	pod := podOf(fields)
+	if pod["serviceAccount"] != nil && pod["serviceAccountName"] == nil { // its old name
+		pod["serviceAccountName"] = pod["serviceAccount"]
+	}
 	name := w.main.Get("name").Str()
 	if name == w.d.service {
 		return fields
 	}
 	c.p.report.add(Changed, w.main.Get("name").OriginOrNone(), w.d.service, c.environment.name, "container "+name, "the main container is called like the service, %s", w.d.service)
-	spec := fields["spec"]
-	for _, key := range []string{"jobTemplate", "spec", "template", "spec", "containers"} {
-		m, _ := spec.(map[string]any)
-		if next, ok := m[key]; ok || key == "containers" || key == "template" {
-			spec = next
-		}
-	}
-	containers, _ := spec.([]any)
+	containers, _ := pod["containers"].([]any)
 	for _, x := range containers {
 		if m, ok := x.(map[string]any); ok && m["name"] == name {
 			m["name"] = w.d.service
 		}
 	}
 	return fields
+}
+
+// podOf gives the spec of a workload's pods.
+func podOf(fields map[string]any) map[string]any {
+	at := fields
+	for _, key := range []string{"spec", "jobTemplate", "spec", "template", "spec"} {
+		next, ok := at[key].(map[string]any)
+		if !ok && (key == "jobTemplate" || key == "spec") {
+			continue // not a CronJob
+		}
+		at = next
+	}
+	return at
 }
 
 var (
@@ -260,9 +270,11 @@ var reasons = []struct {
 	why  string
 }{
 	{regexp.MustCompile(`^metadata\.name$`), "objects are called like the service"},
+	{regexp.MustCompile(`^spec\.(clusterIPs?|ipFamil\w+)\b`), "the cluster gives the address"},
 	{regexp.MustCompile(`^metadata\.namespace$`), "the release's namespace, which the workspace's context says"},
 	{regexp.MustCompile(`(matchLabels|[sS]elector)\b`), "kai's labels select the pods"},
 	{regexp.MustCompile(`labels\["(app\.kubernetes\.io/(name|instance|version|managed-by|part-of|created-by)|helm\.sh/.*)"`), "kai's labels"},
+	{regexp.MustCompile(`volumeClaimTemplates\[[^\]]*\]\.metadata`), "a claim of kai's has no labels and annotations of its own"},
 	{regexp.MustCompile(`labels\["friend\.kai/`), "the label by which a friend's NetworkPolicy lets its pods in"},
 	{regexp.MustCompile(`labels([.\[]|$)`), "the label repeats the name, or one of the workload or its pods, or is a tool's"},
 	{regexp.MustCompile(`annotations\["checksum/`), "a change of the configuration restarts the pods"},

@@ -75,6 +75,73 @@ func TestNothingVanishes(t *testing.T) {
 	}
 }
 
+// TestEveryKeyIsReported walks every key of every service of Compose files, those
+// of friends and of extended and included files as well: the report names it, or
+// what stands below it, as carried over, changed or left out, once and at its
+// place.
+func TestEveryKeyIsReported(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{"everything", "compose"} {
+		all := tree("", dir)
+		result := run(t, importCase{run: importer.Compose, trees: []importer.Tree{{Name: all.Name, FS: all.FS, Path: "compose.yaml"}}})
+		told := map[string][]importer.Outcome{}
+		for _, e := range result.Report.Entries {
+			if name, ok := strings.CutPrefix(e.What, "env "); ok {
+				e.What = "services." + e.Service + ".environment." + name
+			}
+			if strings.HasPrefix(e.What, "services.") && e.Outcome != importer.Decide && !slices.Contains(told[e.What], e.Outcome) {
+				told[e.What] = append(told[e.What], e.Outcome)
+			}
+		}
+		extended := map[string]string{"parts/common.yaml": "api"}
+		n := 0
+		for _, file := range []string{"compose.yaml", "parts/compose.yaml", "parts/common.yaml"} {
+			data, err := fs.ReadFile(all.FS, file)
+			if err != nil {
+				continue
+			}
+			root, findings := source.ParseYAML(file, data)
+			if findings.Err() != nil {
+				t.Fatal(findings)
+			}
+			for _, s := range root.Get("services").Fields {
+				name := s.Key
+				if by := extended[file]; by != "" {
+					name = by
+				}
+				var visit func(v *source.Value, where string)
+				visit = func(v *source.Value, where string) {
+					for _, f := range v.FieldsOrNone() {
+						path := where + "." + f.Key
+						if strings.HasPrefix(f.Key, "x-") || len(told[path]) == 1 {
+							n++
+							continue
+						}
+						below := 0
+						for what := range told {
+							if strings.HasPrefix(what, path+".") || strings.HasPrefix(what, path+" ") {
+								below++
+							}
+						}
+						switch {
+						case len(told[path]) > 1:
+							t.Errorf("%s: %s is %v", file, path, told[path])
+						case below == 0:
+							t.Errorf("%s: %s: the report says nothing about it", file, path)
+						case f.Value.Kind == source.Map:
+							visit(f.Value, path)
+						}
+					}
+				}
+				visit(s.Value, "services."+name)
+			}
+		}
+		if n < 30 {
+			t.Errorf("%s has only %d keys", dir, n)
+		}
+	}
+}
+
 // carried are leaves that are written in other words.
 var carried = map[string]bool{
 	"compose.yaml.services.web.stop_grace_period":                      true, // 90
@@ -98,6 +165,11 @@ var carried = map[string]bool{
 	"compose.yaml.services.web.depends_on.api.condition":               true, // a friend
 	"compose.yaml.services.api.image":                                  true,
 	"compose.yaml.services.api.restart":                                true, // what Kubernetes does
+	"compose.yaml.services.web.environment.CACHE":                      true, // a friend's address
+	"compose.yaml.services.web.env_file[0].format":                     true,
+	"compose.yaml.services.web.ports[1]":                               true, // a route for each
+	"compose.yaml.services.api.extends.file":                           true, // what stands there
+	"compose.yaml.include[0]":                                          true,
 	"compose.yaml.services.base.image":                                 true,
 	"compose.yaml.services.web.pull_policy":                            true, // IfNotPresent
 	"compose.yaml.services.web.ports[0].protocol":                      true, // the default

@@ -2,64 +2,53 @@ package importer
 
 import (
 	"cmp"
+	"fmt"
 	"io/fs"
+	"maps"
+	"math"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/types"
+
 	"github.com/helm-kai/helm-kai/internal/source"
 )
 
-// Compose imports Compose files. Each service is written as the objects of
-// Kubernetes that it would be, with the places of the Compose file, and then goes
-// the way of manifests: so addresses, friends and secrets are found alike.
-//
-// The format is read here and not by compose-go: that knows no places, which a
-// report needs, and would bring a second YAML library along.
+// Compose imports Compose files. compose-go loads them; then each service is
+// written as the objects of Kubernetes that it would be, with the places of the
+// files, and goes the way of manifests: so addresses, friends and secrets are
+// found alike.
 func Compose(o Options) (*Result, source.Findings) {
 	p := newProject(o)
 	var findings source.Findings
 	var clusters []*cluster
-	for _, t := range o.Trees {
-		files, more := composeFiles(t)
+	var all []*composeCluster
+	for _, e := range slices.Clone(p.contexts) {
+		files, more := composeFiles(o.Trees, e.name, p)
 		findings = append(findings, more...)
-		for _, file := range files {
-			root, more := t.document(file)
-			findings = append(findings, more...)
-			if root == nil {
-				continue
-			}
-			services := root.Get("services")
-			if root.Kind != source.Map || services == nil || services.Kind != source.Map {
-				findings.Add("compose", root.Origin, "services", "name a Compose file: its services stand under services", "this is no Compose file: it has no services")
-				continue
-			}
-			for _, name := range []string{"compose.override.yaml", "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml"} {
-				over := path.Join(path.Dir(file), name)
-				if _, err := fs.Stat(t.FS, over); err == nil && file != t.Path {
-					p.report.add(Decide, at(t.place(over)), "", "", name, "Compose lays it over the file, and the import does not: import what docker compose config prints, or make it a context (--context NAME=PATH)")
-				}
-			}
-			m := &composeFile{p: p, t: t, dir: path.Dir(file), root: root, vars: map[string]string{}}
-			m.dotEnv()
-			m.rest()
-			for _, name := range m.contexts() {
-				c := &cluster{environment: p.environment(name), p: p, index: map[string]*object{}, renamed: map[string]string{}, depends: map[string][]string{}, published: map[string]bool{}}
-				m.c = c
-				m.write(&findings)
-				clusters = append(clusters, c)
-			}
+		if len(files) == 0 {
+			continue
 		}
-	}
-	seen := map[*environment]bool{}
-	for _, c := range clusters {
-		if seen[c.environment] {
-			findings.Add("compose", c.origin(), "", "give each file its own: --context NAME=PATH", "two files describe the context %s", c.environment.name)
+		project, more := loadCompose(p, files)
+		findings = append(findings, more...)
+		if len(more) > 0 {
+			continue
 		}
-		seen[c.environment] = true
+		if o.Name == "" {
+			p.name = cmp.Or(slug(project.name()), p.name)
+		}
+		project.rest()
+		for _, name := range project.contexts(e.name) {
+			c := &cluster{environment: p.environment(name), p: p, index: map[string]*object{}, renamed: map[string]string{}, depends: map[string][]string{}, published: map[string]bool{}}
+			m := &composeCluster{composeProject: project, c: c}
+			m.write(&findings)
+			clusters, all = append(clusters, c), append(all, m)
+		}
 	}
 	if findings.Err() != nil {
 		return nil, findings.Sorted()
@@ -70,126 +59,127 @@ func Compose(o Options) (*Result, source.Findings) {
 		findings.Add("empty", source.Origin{}, "", "name a Compose file, or a folder with one", "there is no service in what is imported")
 		return nil, findings
 	}
+	for _, m := range all {
+		m.keys()
+	}
 	words := strings.NewReplacer("Deployment/", "service ", "StatefulSet/", "service ", "DaemonSet/", "service ", "Service/", "ports of ", "ConfigMap/", "config ", "Secret/", "secret ")
 	for i := range p.report.Entries {
 		e := &p.report.Entries[i]
 		e.What, e.Why = words.Replace(e.What), words.Replace(e.Why)
+		for _, m := range all {
+			e.What, e.Why = m.marks.hidden(e.What), m.marks.hidden(e.Why)
+		}
 	}
 	p.report.sort()
 	return p.result(), findings
 }
 
-func (c *cluster) origin() source.Origin {
-	if len(c.objects) == 0 {
-		return source.Origin{}
-	}
-	return c.objects[0].origin()
-}
-
 // composeNames are what Compose looks for, in its order.
 var composeNames = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
 
-// composeFiles gives the Compose file of a tree: itself, or the one in a folder.
-func composeFiles(t Tree) ([]string, source.Findings) {
-	root := cmp.Or(t.Path, ".")
-	info, err := fs.Stat(t.FS, root)
-	if err != nil {
-		return nil, source.Findings{source.FileFinding(t.place(root), err)}
-	}
-	if !info.IsDir() {
-		return []string{root}, nil
-	}
-	for _, name := range composeNames {
-		if _, err := fs.Stat(t.FS, path.Join(root, name)); err == nil {
-			return []string{path.Join(root, name)}, nil
-		}
-	}
-	return nil, source.Findings{{Origin: at(t.place(root)), Code: "empty", Message: "there is no Compose file in the folder", Hint: "name the file"}}
-}
+// overrideNames are the files that Compose lays over those, unless a file is
+// named.
+var overrideNames = []string{"compose.override.yaml", "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml"}
 
-// composeFile is a Compose file in one context.
-type composeFile struct {
-	p    *project
-	t    Tree
-	dir  string
-	root *source.Value
-	vars map[string]string
-	c    *cluster
-}
-
-// dotEnv reads the file .env, which gives variables of the file their values.
-func (m *composeFile) dotEnv() {
-	data, err := source.ReadFile(m.t.FS, path.Join(m.dir, ".env"), 1<<20)
-	if err != nil {
-		return
-	}
-	for _, v := range dotEnv(string(data)) {
-		if v.set {
-			m.vars[v.name] = v.value
-		}
-	}
-}
-
-// dotVariable is a line of a file NAME=VALUE; one without a value is that of
-// Compose's own environment.
-type dotVariable struct {
-	name, value string
-	set         bool
-	line        int
-}
-
-// dotEnv gives the variables of a file NAME=VALUE.
-func dotEnv(text string) []dotVariable {
-	var out []dotVariable
-	n := 0
-	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
-		n++
-		line = strings.TrimPrefix(strings.TrimSpace(line), "export ")
-		name, value, ok := strings.Cut(line, "=")
-		name = strings.TrimSpace(name)
-		if name == "" || strings.HasPrefix(line, "#") {
+// composeFiles gives the Compose files of an environment: those named, in their
+// order, or the one in a folder with the one that lies over it.
+func composeFiles(trees []Tree, context string, p *project) ([]composeFile, source.Findings) {
+	var out []composeFile
+	var findings source.Findings
+	var folder *Tree
+	for i, t := range trees {
+		if cmp.Or(t.Context, DefaultContext) != context {
 			continue
 		}
-		value = strings.TrimSpace(value)
-		if n := len(value); n >= 2 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
-			value = value[1 : n-1]
-		} else if i := strings.Index(value, " #"); i >= 0 {
-			value = strings.TrimSpace(value[:i])
+		root := cmp.Or(t.Path, ".")
+		info, err := fs.Stat(t.FS, root)
+		switch {
+		case err != nil:
+			findings = append(findings, source.FileFinding(t.place(root), err))
+			continue
+		case folder != nil:
+			findings.Add("compose", at(t.place(root)), "", "give each its own: --context NAME=PATH; files are laid over one another, folders are not", "two projects describe the context %s", context)
+			continue
+		case !info.IsDir():
+			out = append(out, composeFile{t, root})
+			continue
+		case len(out) > 0:
+			findings.Add("compose", at(t.place(root)), "", "give each its own: --context NAME=PATH; files are laid over one another, folders are not", "two projects describe the context %s", context)
+			continue
 		}
-		out = append(out, dotVariable{name, value, ok, n})
+		folder = &trees[i]
+		file := firstOf(t, root, composeNames)
+		if file == "" {
+			findings.Add("empty", at(t.place(root)), "", "name the file", "there is no Compose file in the folder")
+			continue
+		}
+		out = append(out, composeFile{t, file})
+		if over := firstOf(t, root, overrideNames); over != "" {
+			out = append(out, composeFile{t, over})
+			p.report.add(Changed, at(t.place(over)), "", context, path.Base(over), "it is laid over %s, as Compose does it", path.Base(file))
+		}
 	}
-	return out
+	if len(out) == 1 && folder == nil {
+		if over := firstOf(out[0].tree, path.Dir(out[0].name), overrideNames); over != "" && over != out[0].name {
+			p.report.add(Decide, at(out[0].tree.place(over)), "", "", path.Base(over), "Compose lays it over the file where no file is named: name both, or the folder")
+		}
+	}
+	return out, findings
+}
+
+func firstOf(t Tree, dir string, names []string) string {
+	for _, name := range names {
+		if _, err := fs.Stat(t.FS, path.Join(dir, name)); err == nil {
+			return path.Join(dir, name)
+		}
+	}
+	return ""
+}
+
+// composeCluster is a project in one context.
+type composeCluster struct {
+	*composeProject
+	c *cluster
+}
+
+// name gives the project's name, as the last file says it.
+func (c *composeProject) name() string {
+	for _, d := range slices.Backward(c.main) {
+		if name, ok := d.model["name"].(string); ok && name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 // file reads a file that the Compose file names, of the folder that is imported.
-func (m *composeFile) file(name string) (full string, data []byte, err error) {
-	full = path.Join(m.dir, name)
-	if path.IsAbs(name) || strings.HasPrefix(name, "~") || !fs.ValidPath(full) {
+func (c *composeProject) file(name string) (full string, data []byte, err error) {
+	full = path.Join(path.Dir(c.first), filepath.ToSlash(name))
+	if path.IsAbs(name) || filepath.IsAbs(name) || strings.HasPrefix(name, "~") || !fs.ValidPath(full) {
 		return full, nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
-	data, err = source.ReadFile(m.t.FS, full, 1<<20)
+	data, err = source.ReadFile(c.tree.FS, full, 1<<20)
 	return full, data, err
 }
 
-// contexts gives the contexts of the file: its own, and one for each profile.
-func (m *composeFile) contexts() []string {
-	own := cmp.Or(m.t.Context, DefaultContext)
+// contexts gives the contexts of the project: its own, and one for each profile.
+func (c *composeProject) contexts(own string) []string {
 	names := []string{own}
-	for _, s := range m.root.Get("services").Fields {
+	for _, s := range c.model.Get("services").FieldsOrNone() {
 		for _, profile := range s.Value.Get("profiles").ItemsOrNone() {
 			name := slug(profile.Str())
 			if name == "" || name == "base" || slices.Contains(names, name) || len(names) > 20 {
 				continue
 			}
 			names = append(names, name)
-			m.p.report.add(Changed, profile.Origin, "", name, "profile "+profile.Str(), "it is a context, which has the services of the profile beside those of none")
+			c.p.report.add(Changed, profile.Origin, "", name, "profile "+profile.Str(), "it is a context, which has the services of the profile beside those of none")
 		}
 	}
 	return names
 }
 
 // active says whether a service is in the context.
-func (m *composeFile) active(s *source.Value) bool {
+func (m *composeCluster) active(s *source.Value) bool {
 	profiles := s.Get("profiles").ItemsOrNone()
 	if len(profiles) == 0 {
 		return true
@@ -197,9 +187,14 @@ func (m *composeFile) active(s *source.Value) bool {
 	return slices.ContainsFunc(profiles, func(p *source.Value) bool { return slug(p.Str()) == m.c.environment.name })
 }
 
+// say reports a part of a service.
+func (m *composeCluster) say(outcome Outcome, at source.Origin, key, what, format string, args ...any) {
+	m.p.report.add(outcome, at, slug(key), m.c.environment.name, "services."+key+what, format, args...)
+}
+
 // write makes the objects of all services.
-func (m *composeFile) write(findings *source.Findings) {
-	services := m.root.Get("services")
+func (m *composeCluster) write(findings *source.Findings) {
+	services := m.model.Get("services")
 	names := map[string]bool{}
 	for _, f := range services.Fields {
 		if slug(f.Key) == "" || names[slug(f.Key)] {
@@ -216,114 +211,55 @@ func (m *composeFile) write(findings *source.Findings) {
 	called := m.called()
 	var docs []*source.Value
 	for _, f := range services.Fields {
-		s := m.extended(f.Value, []string{f.Key}, findings)
-		if s == nil || s.Kind != source.Map || !m.active(s) {
+		if f.Value.Kind != source.Map || !m.active(f.Value) {
 			continue
 		}
-		docs = append(docs, m.service(f, s, called)...)
+		m.unset(f.Key)
+		if provider := f.Value.Get("provider"); !provider.IsNull() {
+			m.say(LeftOut, f.Origin, f.Key, "", "the provider %s makes it, and an import starts no commands: write a friend for it (docs/friends.md)", provider.Get("type").Str())
+			continue
+		}
+		for _, doc := range m.service(f, called) {
+			docs = append(docs, m.unmarked(doc, f.Key))
+		}
 	}
 	m.c.read(docs, findings)
 }
 
-// extended lays a service over the one that it extends; seen are those that
-// extend it.
-func (m *composeFile) extended(s *source.Value, seen []string, findings *source.Findings) *source.Value {
-	from := s.Get("extends")
-	if from.IsNull() {
-		return s
-	}
-	name := cmp.Or(from.Get("service").Str(), from.Str())
-	parent := m.root.At("services", name)
-	if from.Has("file") || parent == nil || parent.Kind != source.Map {
-		m.p.report.add(Decide, from.Origin, "", m.c.environment.name, "extends "+name, "there is no such service in this file, and other files are not read: import what docker compose config prints")
-		return s
-	}
-	if slices.Contains(seen, name) {
-		findings.Add("cycle", from.Origin, "services."+seen[len(seen)-1]+".extends", "", "the service %s extends itself: %s", name, strings.Join(append(seen, name), " → "))
-		return s
-	}
-	out := m.extended(parent, append(seen, name), findings).Shallow()
-	for _, f := range s.Fields {
-		out.Set(f.Key, overlaid(f.Key, out.Get(f.Key), f.Value))
-	}
-	out.Delete("extends")
-	return out
-}
-
-// overlaid lays a field of a service over that of the one that it extends, as
-// Compose does: maps are merged and lists put together, but for those that are
-// one thing.
-func overlaid(key string, below, v *source.Value) *source.Value {
-	if key == "environment" {
-		below, v = variables(below), variables(v)
-	}
+// unmarked gives a value without the marks that nothing else has taken out.
+func (m *composeCluster) unmarked(v *source.Value, key string) *source.Value {
 	switch {
-	case below == nil || below.Kind != v.Kind:
-	case v.Kind == source.Map:
-		merged := below.Shallow()
-		for _, f := range v.Fields {
-			merged.Set(f.Key, overlaid(f.Key, merged.Get(f.Key), f.Value))
-		}
-		return merged
-	case v.Kind == source.List && !slices.Contains([]string{"command", "entrypoint", "test"}, key):
-		both := v.Shallow()
-		both.Items = nil
-		for _, item := range append(slices.Clone(below.Items), v.Items...) {
-			if !slices.ContainsFunc(both.Items, func(o *source.Value) bool { return source.Equal(o, item) }) {
-				both.Items = append(both.Items, item)
-			}
-		}
-		return both
-	}
-	return v
-}
-
-// variables gives a service's environment as a map; it may be a list.
-func variables(v *source.Value) *source.Value {
-	if v == nil || v.Kind != source.List {
+	case v == nil || v.Kind == source.String && !markText.MatchString(v.Text):
 		return v
+	case v.Kind == source.String:
+		return m.shown(v, key, "")
 	}
-	out := source.NewMap(v.Origin)
-	for _, item := range v.Items {
-		name, value, ok := strings.Cut(item.Str(), "=")
-		x := source.NewString(item.Origin, value)
-		if !ok {
-			x = &source.Value{Kind: source.Null, Origin: item.Origin}
-		}
-		out.Fields = append(out.Fields, source.Field{Key: name, Origin: item.Origin, Value: x})
+	out := v.Shallow()
+	for i, item := range out.Items {
+		out.Items[i] = m.unmarked(item, key)
+	}
+	for i, f := range out.Fields {
+		out.Fields[i].Value = m.unmarked(f.Value, key)
 	}
 	return out
 }
 
 // called gives the ports by which services name one another, which need not be
 // said in a Compose file.
-func (m *composeFile) called() map[string][]int {
+func (m *composeCluster) called() map[string][]int {
 	out := map[string][]int{}
-	names := m.root.Get("services")
+	names := m.model.Get("services")
 	pattern := regexp.MustCompile(`([a-zA-Z0-9][-_.a-zA-Z0-9]*):([0-9]{2,5})\b`)
-	var visit func(v *source.Value, depth int)
-	visit = func(v *source.Value, depth int) {
-		if v == nil || depth > source.MaxDepth {
-			return
-		}
-		for _, found := range pattern.FindAllStringSubmatch(v.Str(), -1) {
-			if names.Get(found[1]) != nil {
-				n, _ := strconv.Atoi(found[2])
-				if !slices.Contains(out[found[1]], n) && n < 65536 && len(out[found[1]]) < 20 {
-					out[found[1]] = append(out[found[1]], n)
-				}
-			}
-		}
-		for _, item := range v.Items {
-			visit(item, depth+1)
-		}
-		for _, f := range v.Fields {
-			visit(f.Value, depth+1)
-		}
-	}
 	for _, f := range names.Fields {
 		for _, key := range []string{"environment", "command", "entrypoint"} {
-			visit(f.Value.Get(key), 0)
+			everyText(f.Value.Get(key), "", func(_ string, v *source.Value) {
+				for _, found := range pattern.FindAllStringSubmatch(v.Text, -1) {
+					n, _ := strconv.Atoi(found[2])
+					if names.Get(found[1]) != nil && !slices.Contains(out[found[1]], n) && n < 65536 && len(out[found[1]]) < 20 {
+						out[found[1]] = append(out[found[1]], n)
+					}
+				}
+			})
 		}
 	}
 	return out
@@ -335,32 +271,28 @@ var serverPorts = map[string]int{
 }
 
 // service makes the objects of one service.
-func (m *composeFile) service(f source.Field, s *source.Value, called map[string][]int) []*source.Value {
-	name := slug(f.Key)
-	env := m.c.environment.name
-	s = m.expanded(s, "services."+f.Key)
-	m.leftOut(f.Key, name, s)
+func (m *composeCluster) service(f source.Field, called map[string][]int) []*source.Value {
+	name, s, typed := slug(f.Key), f.Value, m.services[f.Key]
 	container := mapAt(f.Origin, entry("name", text(name)))
 	pod := mapAt(f.Origin)
-	var docs []*source.Value
 	if image := s.Get("image"); image != nil {
-		ref := *image
-		ref.Kind, ref.Text = source.String, image.Str()
-		container.Set("image", &ref)
+		container.Set("image", m.shown(image, f.Key, ".image"))
 	} else {
-		m.p.report.add(Decide, f.Origin, name, env, "services."+f.Key+".build", "Compose builds the image: push it to a registry, and give its name")
+		m.say(Decide, f.Origin, f.Key, ".build", "Compose builds the image: push it to a registry, and give its name")
 		container.Set("image", text(name))
 	}
-	setIn(container, "command", words(s.Get("entrypoint")))
-	setIn(container, "args", words(s.Get("command")))
-	setIn(container, "workingDir", s.Get("working_dir"))
-	setIn(container, "env", m.environmentOf(s, f.Key, name))
+	env := m.environmentOf(f, s)
+	setIn(container, "command", m.words(typed.Entrypoint, s.Get("entrypoint"), env))
+	setIn(container, "args", m.words(typed.Command, s.Get("command"), env))
+	if dir := s.Get("working_dir"); dir != nil {
+		container.Set("workingDir", m.shown(dir, f.Key, ".working_dir"))
+	}
 	if policy := map[string]string{"always": "Always", "missing": "IfNotPresent", "if_not_present": "IfNotPresent", "never": "Never"}[s.Get("pull_policy").Str()]; policy != "" {
 		container.Set("imagePullPolicy", text(policy))
 	} else if v := s.Get("pull_policy"); !v.IsNull() {
-		m.p.report.add(LeftOut, v.Origin, name, env, "services."+f.Key+".pull_policy", "Kubernetes pulls always, or what is missing, or never")
+		m.say(LeftOut, v.Origin, f.Key, ".pull_policy", "Kubernetes pulls always, or what is missing, or never")
 	}
-	ports := m.ports(s, f.Key, name)
+	ports := m.ports(s, f.Key)
 	for _, n := range called[f.Key] {
 		ports = addPort(ports, n, "TCP")
 	}
@@ -368,7 +300,7 @@ func (m *composeFile) service(f source.Field, s *source.Value, called map[string
 		ports = addPort(ports, serverPorts[known.friend], "TCP")
 	}
 	if len(ports) == 0 {
-		m.p.report.add(Decide, f.Origin, name, env, "services."+f.Key, "it says no port: give it a route, where others call it")
+		m.say(Decide, f.Origin, f.Key, "", "it says no port: give it a route, where others call it")
 	}
 	containerPorts, servicePorts := listOf(), listOf()
 	for _, p := range ports {
@@ -377,9 +309,9 @@ func (m *composeFile) service(f source.Field, s *source.Value, called map[string
 		servicePorts.Items = append(servicePorts.Items, mapAt(f.Origin, entry("port", number), entry("protocol", text(p.protocol))))
 	}
 	setIn(container, "ports", containerPorts)
-	setIn(container, "readinessProbe", m.healthcheck(s.Get("healthcheck"), f.Key, name))
-	setIn(container, "resources", m.resources(s, f.Key, name))
-	setIn(container, "securityContext", m.security(s, f.Key, name))
+	setIn(container, "readinessProbe", m.healthcheck(typed.HealthCheck, s.Get("healthcheck"), f.Key, env))
+	setIn(container, "resources", m.resources(typed, s))
+	setIn(container, "securityContext", m.security(s, f.Key))
 	for _, key := range []string{"tty", "stdin_open"} {
 		if s.Get(key).True() {
 			container.Set(map[string]string{"tty": "tty", "stdin_open": "stdin"}[key], s.Get(key))
@@ -387,17 +319,17 @@ func (m *composeFile) service(f source.Field, s *source.Value, called map[string
 	}
 	v := &composeVolumes{m: m, service: name, key: f.Key, mounts: listOf(), volumes: listOf(), claims: listOf(), taken: map[string]bool{}}
 	v.all(s)
-	docs = append(docs, v.docs...)
 	setIn(container, "volumeMounts", v.mounts)
 	setIn(pod, "volumes", v.volumes)
-	if n := m.seconds(s.Get("stop_grace_period"), f.Key+".stop_grace_period", name); n > 0 {
+	setIn(container, "env", env.list())
+	if n := m.seconds(typed.StopGracePeriod, s.Get("stop_grace_period"), f.Key, ".stop_grace_period"); n > 0 {
 		pod.Set("terminationGracePeriodSeconds", source.NewInt(f.Origin, n))
 	}
 	pod.Set("containers", listOf(container))
 	labels := mapOf(entry("app", text(name)))
 	spec := mapAt(f.Origin, entry("selector", mapOf(entry("matchLabels", labels))), entry("template", mapOf(entry("metadata", mapOf(entry("labels", labels))), entry("spec", pod))))
-	if n, ok := cmp.Or(s.At("deploy", "replicas"), s.Get("scale")).Int(); ok {
-		spec.Set("replicas", source.NewInt(f.Origin, n))
+	if typed.Scale != nil || typed.Deploy != nil && typed.Deploy.Replicas != nil {
+		spec.Set("replicas", source.NewInt(f.Origin, typed.GetScale()))
 	}
 	kind := "Deployment"
 	switch {
@@ -408,12 +340,12 @@ func (m *composeFile) service(f source.Field, s *source.Value, called map[string
 		kind = "StatefulSet"
 		spec.Set("volumeClaimTemplates", v.claims)
 	}
-	docs = append(docs, mapAt(f.Origin, entry("apiVersion", text("apps/v1")), entry("kind", text(kind)), entry("metadata", mapOf(entry("name", text(name)))), entry("spec", spec)))
+	docs := append(v.docs, mapAt(f.Origin, entry("apiVersion", text("apps/v1")), entry("kind", text(kind)), entry("metadata", mapOf(entry("name", text(name)))), entry("spec", spec)))
 	if len(servicePorts.Items) > 0 {
 		docs = append(docs, mapAt(f.Origin, entry("apiVersion", text("v1")), entry("kind", text("Service")), entry("metadata", mapOf(entry("name", text(name)))),
 			entry("spec", mapOf(entry("selector", labels), entry("ports", servicePorts)))))
 	}
-	m.depends(s, name)
+	m.depends(s, f.Key)
 	return docs
 }
 
@@ -421,91 +353,32 @@ func mapAt(at source.Origin, fields ...source.Field) *source.Value {
 	return source.NewMap(at, fields...)
 }
 
-// words gives a command as a list; text is cut as a shell does it.
-func words(v *source.Value) *source.Value {
-	if v == nil {
-		return nil
-	}
-	out := source.NewList(v.Origin)
-	if v.Kind == source.List {
-		for _, item := range v.Items {
-			out.Items = append(out.Items, source.NewString(item.Origin, item.Str()))
+// shown gives a text without what looks like a secret in it: the variable's name
+// stands there, and the report asks.
+func (m *composeCluster) shown(v *source.Value, key, what string) *source.Value {
+	out := *v
+	out.Kind = source.String
+	out.Text = m.marks.replaced(v.Str(), func(k mark, _ string) string {
+		if !k.set {
+			return ""
 		}
-		return out
-	}
-	for _, word := range shellWords(v.Str()) {
-		out.Items = append(out.Items, source.NewString(v.Origin, word))
-	}
-	return out
+		m.say(Decide, v.Origin, key, what, "the value of %s looks like a secret, and is not copied: write what belongs there", k.name)
+		return k.name
+	})
+	return &out
 }
 
-// shellWords cuts a line at white space outside of quotes.
-func shellWords(line string) []string {
-	var out []string
-	var word strings.Builder
-	quote, some := rune(0), false
-	runes := []rune(line)
-	for i := 0; i < len(runes); i++ {
-		c := runes[i]
-		switch {
-		case c == '\\' && quote != '\'' && i+1 < len(runes):
-			i++
-			word.WriteRune(runes[i])
-			some = true
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote == 0 && (c == '"' || c == '\''):
-			quote, some = c, true
-		case quote == 0 && strings.ContainsRune(" \t\n", c):
-			if some {
-				out = append(out, word.String())
-			}
-			word.Reset()
-			some = false
-		default:
-			word.WriteRune(c)
-			some = true
-		}
-	}
-	if some {
-		out = append(out, word.String())
-	}
-	return out
+// composeEnv is the environment of a service.
+type composeEnv struct {
+	m   *composeCluster
+	all *source.Value
 }
 
-// environmentOf gives a service's variables: of its files, and over them its own.
-func (m *composeFile) environmentOf(s *source.Value, key, service string) *source.Value {
-	all := source.NewMap(source.Origin{})
-	files := s.Get("env_file")
-	list := files.ItemsOrNone()
-	if files != nil && files.Kind != source.List {
-		list = []*source.Value{files}
-	}
-	for _, file := range list {
-		name := cmp.Or(file.Get("path").Str(), file.Str())
-		full, data, err := m.file(name)
-		if err != nil {
-			if v := file.Get("required"); v == nil || v.True() {
-				m.p.report.add(Decide, file.Origin, service, m.c.environment.name, "services."+key+".env_file", "the file %s is not there, or outside of the folder that is imported", name)
-			}
-			continue
-		}
-		for _, v := range dotEnv(string(data)) {
-			at := source.Origin{Position: source.Position{File: m.t.place(full), Line: v.line}}
-			if !v.set {
-				m.variable(all, v.name, &source.Value{Kind: source.Null, Origin: at}, key)
-				continue
-			}
-			all.Set(v.name, source.NewString(at, v.value))
-		}
-	}
-	for _, f := range variables(s.Get("environment")).FieldsOrNone() {
-		m.variable(all, f.Key, f.Value, key)
-	}
+// list gives the variables as a container has them.
+func (e *composeEnv) list() *source.Value {
 	out := listOf()
-	for _, f := range all.Fields {
-		at := f.Value.Origin
-		v := mapAt(at, entry("name", text(f.Key)))
+	for _, f := range e.all.Fields {
+		v := mapAt(f.Value.Origin, entry("name", text(f.Key)))
 		if f.Value.Kind == source.Map {
 			v.Set("valueFrom", f.Value)
 		} else {
@@ -516,24 +389,214 @@ func (m *composeFile) environmentOf(s *source.Value, key, service string) *sourc
 	return out
 }
 
-// variable sets one variable. One that Compose takes from its own environment
-// may be a secret; then it is one that the store has.
-func (m *composeFile) variable(all *source.Value, name string, v *source.Value, key string) {
-	passed := v.IsNull()
-	if passed {
-		v = source.NewString(v.Origin, "${"+name+"}")
+// environmentOf gives a service's variables: of its files, and over them its own.
+func (m *composeCluster) environmentOf(f source.Field, s *source.Value) *composeEnv {
+	e := &composeEnv{m: m, all: source.NewMap(source.Origin{})}
+	values := map[string]*source.Value{}
+	env := m.main[0].env
+	if layers := m.layers(f.Key); len(layers) > 0 {
+		env = layers[0].doc.env
 	}
-	if m.unset(v.Str()) && secretName.MatchString(name) && !publicName.MatchString(name) {
-		all.Set(name, mapAt(v.Origin, entry("secretKeyRef", mapOf(entry("name", text(slug(key)+"-environment")), entry("key", text(strings.ToLower(name)))))))
-		m.secret(slug(key)+"-environment", strings.ToLower(name), v.Origin)
+	own := s.Get("environment")
+	lookup := func(name string) (string, bool) {
+		if v, ok := env[name]; ok {
+			if m.marks.secret(name, v) {
+				v = m.marks.of(name, v, true)
+			}
+			return v, true
+		}
+		v := own.Get(name)
+		return v.Str(), v.IsScalar()
+	}
+	for _, file := range s.Get("env_file").ItemsOrNone() {
+		name := file.Get("path").Str()
+		full, data, err := m.file(name)
+		if err != nil {
+			if v := file.Get("required"); v == nil || v.True() {
+				m.say(Decide, file.Origin, f.Key, ".env_file", "the file %s is not there, or outside of the folder that is imported", name)
+			}
+			continue
+		}
+		vars := map[string]string{}
+		place := m.tree.place(full)
+		if problem := m.variables(data, place, vars, lookup, file.Get("format").Str()); problem != nil {
+			m.p.report.add(Decide, problem.Origin, slug(f.Key), m.c.environment.name, "services."+f.Key+".env_file", "%s", problem.Message)
+		}
+		for _, name := range slices.Sorted(maps.Keys(vars)) {
+			values[name] = source.NewString(lineOfVariable(data, place, name), vars[name])
+		}
+		for _, name := range bareNames.FindAllString(string(data), -1) {
+			name = strings.TrimSpace(name)
+			if _, ok := vars[name]; !ok {
+				where := lineOfVariable(data, place, name)
+				values[name] = m.ownVariable(source.Field{Key: name, Origin: where, Value: &source.Value{Kind: source.Null, Origin: where}}, f.Key, env)
+			}
+		}
+	}
+	for _, v := range own.FieldsOrNone() {
+		values[v.Key] = m.ownVariable(v, f.Key, env)
+	}
+	fields := make([]source.Field, 0, len(values))
+	for name, v := range values {
+		fields = append(fields, source.Field{Key: name, Origin: v.Origin, Value: v})
+	}
+	m.sortEnv(fields)
+	for _, v := range fields {
+		e.set(v.Key, v.Value)
+	}
+	e.repeated(values)
+	return e
+}
+
+// bareNames are lines of a file of variables that say no value.
+var bareNames = regexp.MustCompile(`(?m)^[ \t]*[A-Za-z_][A-Za-z0-9_]*[ \t]*\r?$`)
+
+// sortEnv puts the variables of files before a service's own, in their order.
+func (m *composeCluster) sortEnv(fields []source.Field) {
+	rank := func(o source.Origin) int {
+		if slices.Contains(m.order, o.File) {
+			return 1
+		}
+		return 0
+	}
+	m.sort(fields)
+	slices.SortStableFunc(fields, func(a, b source.Field) int { return cmp.Compare(rank(a.Origin), rank(b.Origin)) })
+}
+
+// lineOfVariable finds where a file NAME=VALUE has a variable.
+func lineOfVariable(data []byte, place, name string) source.Origin {
+	out := source.Origin{Position: source.Position{File: place}}
+	n := 0
+	for line := range strings.Lines(strings.TrimPrefix(string(data), "\ufeff")) {
+		n++
+		line = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "export "))
+		if rest, ok := strings.CutPrefix(line, name); ok && (rest == "" || strings.ContainsAny(rest[:1], "=: \t")) {
+			out.Line = n // the last one decides
+		}
+	}
+	return out
+}
+
+// ownVariable gives the value of a variable of the service's own. One that says
+// none has that of Compose's environment.
+func (m *composeCluster) ownVariable(f source.Field, key string, env map[string]string) *source.Value {
+	if !f.Value.IsNull() {
+		return source.NewString(f.Value.Origin, f.Value.Str())
+	}
+	value, ok := env[f.Key]
+	switch {
+	case ok && m.marks.secret(f.Key, value):
+		value = m.marks.of(f.Key, value, true)
+	case !ok && looksSecret(f.Key):
+		value = m.marks.of(f.Key, "", false)
+	case !ok:
+		m.say(Decide, f.Origin, key, ".environment."+f.Key, "the variable %s is set nowhere: it is empty, as Compose has it; give the contexts the variable, and write ${%s}", f.Key, strings.ToUpper(f.Key))
+	}
+	return source.NewString(f.Origin, value)
+}
+
+// set sets one variable. Where its value is that of another variable which looks
+// like a secret, it is read from the Secret that stands for those.
+func (e *composeEnv) set(name string, v *source.Value) {
+	if k, ok := e.m.marks.whole(v.Text); ok {
+		switch {
+		case !k.set && !looksSecret(name) && !looksSecret(k.name):
+			e.all.Set(name, source.NewString(v.Origin, ""))
+		case k.set && !strings.Contains(k.value, "$") && (looksSecret(name) || anyUserinfo.MatchString(k.value)):
+			// What manifests say in clear is known for a secret, or for a friend's.
+			e.m.p.hidden = append(e.m.p.hidden, k.value)
+			e.all.Set(name, source.NewString(v.Origin, k.value))
+		default:
+			e.all.Set(name, e.m.secretRef(k, v.Origin))
+		}
 		return
 	}
-	all.Set(name, source.NewString(v.Origin, m.expand(v, "services."+key+".environment."+name)))
+	marked := e.m.marks.names(v.Text)
+	switch {
+	case len(marked) == 0 && looksSecret(name) && strings.Contains(v.Text, "$"):
+		e.all.Set(name, e.m.secretRef(mark{name, v.Text, true}, v.Origin))
+	case len(marked) == 0:
+		e.all.Set(name, source.NewString(v.Origin, unexpanded(v.Text)))
+	case len(marked) == 1 && marked[0].set && strings.Count(v.Text, "://") == 1 && anyUserinfo.MatchString(v.Text) && !strings.Contains(marked[0].value, "$"):
+		e.m.p.hidden = append(e.m.p.hidden, marked[0].value)
+		e.all.Set(name, source.NewString(v.Origin, e.m.marks.replaced(v.Text, func(k mark, _ string) string { return k.value })))
+	default:
+		e.all.Set(name, source.NewString(v.Origin, e.refer(v.Text, v.Origin)))
+	}
+}
+
+// refer puts $(NAME) in the place of marks, and has the container have those
+// variables.
+func (e *composeEnv) refer(s string, at source.Origin) string {
+	marked := e.m.marks.names(s)
+	for i, k := range marked {
+		s = strings.ReplaceAll(s, e.m.marks.of(k.name, k.value, k.set), fmt.Sprintf("\x00%d\x00", i))
+	}
+	s = unexpanded(s)
+	for i, k := range marked {
+		s = strings.ReplaceAll(s, fmt.Sprintf("\x00%d\x00", i), "$("+e.named(k, at)+")")
+	}
+	return s
+}
+
+// named gives the name of a variable of the container that has a marked value.
+func (e *composeEnv) named(k mark, at source.Origin) string {
+	ref := e.m.secretRef(k, at)
+	name := k.name
+	for v := e.all.Get(name); v != nil && !source.Equal(v, ref) && (v.Kind != source.String || v.Text != k.value || !k.set); v = e.all.Get(name) {
+		name = "FROM_" + name
+	}
+	if e.all.Get(name) == nil {
+		e.all.Fields = append(e.all.Fields, source.Field{Key: name, Origin: at, Value: ref})
+	}
+	return name
+}
+
+// repeated has variables that repeat the value of a secret one within their own
+// name it.
+func (e *composeEnv) repeated(values map[string]*source.Value) {
+	for _, secret := range e.all.Fields {
+		word := secret.Value.Str()
+		if secret.Value.Kind != source.String || !looksSecret(secret.Key) || len(word) < 6 || strings.Contains(word, "$") {
+			continue
+		}
+		for i, f := range e.all.Fields {
+			if v := f.Value; f.Key != secret.Key && v.Kind == source.String && v.Text != word && strings.Contains(v.Text, word) && !anyUserinfo.MatchString(v.Text) {
+				e.all.Fields[i].Value = source.NewString(v.Origin, strings.ReplaceAll(v.Text, word, "$("+secret.Key+")"))
+			}
+		}
+	}
+}
+
+// words writes a command. Kubernetes puts in variables that are named $(NAME).
+func (m *composeCluster) words(words []string, v *source.Value, env *composeEnv) *source.Value {
+	out := source.NewList(v.OriginOrNone())
+	for i, word := range words {
+		at := v.OriginOrNone()
+		if items := v.ItemsOrNone(); i < len(items) && len(items) == len(words) {
+			at = items[i].Origin
+		}
+		out.Items = append(out.Items, source.NewString(at, env.refer(word, at)))
+	}
+	return out
+}
+
+// environmentSecret is the Secret that stands for what Compose's environment has.
+const environmentSecret = "environment"
+
+// secretRef refers to the value of a variable of Compose's own environment.
+func (m *composeCluster) secretRef(k mark, at source.Origin) *source.Value {
+	key := strings.ToLower(k.name)
+	m.secret(environmentSecret, key, k.value, at)
+	if k.set {
+		m.p.hidden = append(m.p.hidden, k.value)
+	}
+	return mapAt(at, entry("secretKeyRef", mapOf(entry("name", text(environmentSecret)), entry("key", text(key)))))
 }
 
 // secret adds a key to a Secret that stands for what Compose is given from
 // outside.
-func (m *composeFile) secret(name, key string, at source.Origin) {
+func (m *composeCluster) secret(name, key, value string, at source.Origin) {
 	o := m.c.find("Secret", name)
 	if o == nil {
 		o = &object{v: mapAt(at, entry("apiVersion", text("v1")), entry("kind", text("Secret")), entry("metadata", mapOf(entry("name", text(name)))), entry("stringData", source.NewMap(at))), kind: "Secret", name: name}
@@ -542,7 +605,7 @@ func (m *composeFile) secret(name, key string, at source.Origin) {
 	}
 	data := o.v.Get("stringData")
 	if data.Get(key) == nil {
-		data.Fields = append(data.Fields, source.Field{Key: key, Origin: at, Value: source.NewString(at, "")})
+		data.Fields = append(data.Fields, source.Field{Key: key, Origin: at, Value: source.NewString(at, value)})
 	}
 }
 
@@ -560,33 +623,35 @@ func addPort(ports []port, number int, protocol string) []port {
 	return append(ports, p)
 }
 
+// maxPorts bounds the ports of a service, which may be ranges: a route is one.
+const maxPorts = 20
+
 // ports gives the ports that a service opens. Inside of a Compose network others
 // call the container's port, whatever it is published as.
-func (m *composeFile) ports(s *source.Value, key, name string) []port {
+func (m *composeCluster) ports(s *source.Value, key string) []port {
 	var out []port
-	for _, item := range append(s.Get("ports").ItemsOrNone(), s.Get("expose").ItemsOrNone()...) {
-		target, published, protocol := item.Get("target").Str(), item.Get("published").Str(), cmp.Or(item.Get("protocol").Str(), "tcp")
-		if item.IsScalar() {
-			words, p, ok := strings.Cut(item.Str(), "/")
-			if ok {
-				protocol = p
-			}
-			parts := strings.Split(words, ":")
-			target = parts[len(parts)-1]
-			if len(parts) > 1 {
-				published = parts[len(parts)-2]
-			}
-		}
+	protocol := func(p string) string { return strings.ToUpper(cmp.Or(p, "tcp")) }
+	for i, item := range s.Get("ports").ItemsOrNone() {
+		target, published := item.Get("target").Str(), item.Get("published").Str()
 		number, err := strconv.Atoi(target)
-		if err != nil || number < 1 || number > 65535 {
-			m.p.report.add(LeftOut, item.Origin, name, m.c.environment.name, "services."+key+".ports "+target, "a route has one port; write a route for each")
+		if err != nil || i >= maxPorts {
+			m.say(LeftOut, item.Origin, key, ".ports "+target, "a service has at most %d ports: write routes for those that are called", maxPorts)
 			continue
 		}
-		out = addPort(out, number, strings.ToUpper(protocol))
+		out = addPort(out, number, protocol(item.Get("protocol").Str()))
 		if published != "" {
-			m.c.published[name] = true
-			m.p.report.add(Decide, item.Origin, name, m.c.environment.name, "services."+key+".ports "+published+":"+target, "it is published on the host: give the route a hostname, or the type LoadBalancer, where it is called from outside")
+			m.c.published[slug(key)] = true
+			m.say(Decide, item.Origin, key, ".ports "+published+":"+target, "it is published on the host: give the route a hostname, or the type LoadBalancer, where it is called from outside")
 		}
+	}
+	for _, item := range s.Get("expose").ItemsOrNone() {
+		words, p, _ := strings.Cut(item.Str(), "/")
+		number, err := strconv.Atoi(words)
+		if err != nil {
+			m.say(LeftOut, item.Origin, key, ".expose "+item.Str(), "a route has one port: write a route for each")
+			continue
+		}
+		out = addPort(out, number, protocol(p))
 	}
 	return out
 }
@@ -594,109 +659,130 @@ func (m *composeFile) ports(s *source.Value, key, name string) []port {
 var localURL = regexp.MustCompile(`https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::([0-9]+))?(/[^\s'"|;&]*)?`)
 
 // healthcheck makes a probe. One that fetches a URL of its own is a GET.
-func (m *composeFile) healthcheck(v *source.Value, key, name string) *source.Value {
-	if v == nil || v.Get("disable").True() {
+func (m *composeCluster) healthcheck(typed *types.HealthCheckConfig, v *source.Value, key string, env *composeEnv) *source.Value {
+	if typed == nil || typed.Disable || len(typed.Test) == 0 || typed.Test[0] == "NONE" {
 		return nil
 	}
-	var words []string
-	switch test := v.Get("test"); {
-	case test == nil:
-		return nil
-	case test.Kind == source.List:
-		for _, item := range test.Items {
-			words = append(words, item.Str())
-		}
-	default:
-		words = []string{"CMD-SHELL", test.Str()}
-	}
-	if len(words) == 0 || words[0] == "NONE" {
-		return nil
-	}
-	out := mapAt(v.Origin)
-	line := strings.Join(words[1:], " ")
+	out := mapAt(v.OriginOrNone())
+	at := v.OriginOrNone()
+	line := strings.Join(typed.Test[1:], " ")
 	found := localURL.FindStringSubmatch(line)
 	switch {
-	case found != nil && (strings.Contains(line, "curl") || strings.Contains(line, "wget")) && !strings.HasPrefix(found[0], "https"):
+	case found != nil && (strings.Contains(line, "curl") || strings.Contains(line, "wget")) && !strings.HasPrefix(found[0], "https") && markText.FindString(line) == "":
 		number, err := strconv.Atoi(cmp.Or(found[1], "80"))
 		if err != nil {
 			return nil
 		}
-		out.Set("httpGet", mapOf(entry("path", text(cmp.Or(found[2], "/"))), entry("port", source.NewInt(v.Origin, number))))
-	case words[0] == "CMD":
-		out.Set("exec", mapOf(entry("command", texts(words[1:]...))))
+		out.Set("httpGet", mapOf(entry("path", text(cmp.Or(found[2], "/"))), entry("port", source.NewInt(at, number))))
+	case typed.Test[0] == "CMD" && len(m.marks.names(line)) == 0:
+		out.Set("exec", mapOf(entry("command", texts(typed.Test[1:]...))))
+	case typed.Test[0] == "CMD":
+		// In a probe's command Kubernetes puts no variables; a shell does.
+		words := make([]string, len(typed.Test)-1)
+		for i, word := range typed.Test[1:] {
+			words[i] = word
+			if !shellWord.MatchString(word) || markText.MatchString(word) {
+				words[i] = `"` + shellQuoted.Replace(word) + `"`
+			}
+		}
+		out.Set("exec", mapOf(entry("command", texts("/bin/sh", "-c", env.shell(strings.Join(words, " "), at)))))
 	default:
-		out.Set("exec", mapOf(entry("command", texts("/bin/sh", "-c", line))))
+		out.Set("exec", mapOf(entry("command", texts("/bin/sh", "-c", env.shell(line, at)))))
 	}
-	for from, to := range map[string]string{"interval": "periodSeconds", "timeout": "timeoutSeconds", "start_period": "initialDelaySeconds"} {
-		if n := m.seconds(v.Get(from), key+".healthcheck."+from, name); n > 0 {
-			out.Set(to, source.NewInt(v.Origin, n))
+	for _, field := range []struct {
+		from, to string
+		d        *types.Duration
+	}{{"interval", "periodSeconds", typed.Interval}, {"timeout", "timeoutSeconds", typed.Timeout}, {"start_period", "initialDelaySeconds", typed.StartPeriod}} {
+		if n := m.seconds(field.d, v.Get(field.from), key, ".healthcheck."+field.from); n > 0 {
+			out.Set(field.to, source.NewInt(at, n))
 		}
 	}
-	if n, ok := v.Get("retries").Int(); ok && n > 0 {
-		out.Set("failureThreshold", source.NewInt(v.Origin, n))
+	if typed.Retries != nil && *typed.Retries > 0 && *typed.Retries < 1e6 {
+		out.Set("failureThreshold", source.NewInt(at, int(*typed.Retries)))
 	}
-	m.p.report.add(Changed, v.Origin, name, m.c.environment.name, "services."+key+".healthcheck", "it is the readiness probe: until it succeeds, nobody is led to the service")
+	m.say(Changed, at, key, ".healthcheck", "it is the readiness probe: until it succeeds, nobody is led to the service")
 	return inOrder(out, "httpGet", "exec", "initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold")
 }
 
-var composeSize = regexp.MustCompile(`(?i)^([0-9]+)\s*(b|k|kb|m|mb|g|gb)?$`)
+// shellWord is what needs no quotes in a shell.
+var shellWord = regexp.MustCompile(`^[-A-Za-z0-9_./:=@%+,]+$`)
+
+var shellQuoted = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`")
+
+// shell puts the shell's variables in the place of marks.
+func (e *composeEnv) shell(line string, at source.Origin) string {
+	return e.m.marks.replaced(line, func(k mark, after string) string {
+		name := "$" + e.named(k, at)
+		if after != "" && (after[0] == '_' || after[0] >= '0' && after[0] <= '9' || after[0] >= 'a' && after[0] <= 'z' || after[0] >= 'A' && after[0] <= 'Z') {
+			return "${" + name[1:] + "}"
+		}
+		return name
+	})
+}
 
 // seconds gives a duration in whole seconds, which are Kubernetes' unit, or 0.
-func (m *composeFile) seconds(v *source.Value, where, name string) int {
-	if v.IsNull() {
+func (m *composeCluster) seconds(d *types.Duration, v *source.Value, key, where string) int {
+	if d == nil {
 		return 0
 	}
-	d, err := time.ParseDuration(v.Str())
-	n := int(min(d.Seconds(), 1e6))
-	if err != nil || n < 0 || time.Duration(n)*time.Second != d {
-		m.p.report.add(Changed, v.Origin, name, m.c.environment.name, "services."+where, "Kubernetes counts in whole seconds: %s is %d", v.Str(), max(n, 0))
+	whole := time.Duration(*d)
+	n := int(min(whole.Seconds(), 1e6))
+	if n < 0 || time.Duration(n)*time.Second != whole {
+		m.say(Changed, v.OriginOrNone(), key, where, "Kubernetes counts in whole seconds: %s is %d", v.Str(), max(n, 0))
 	}
 	return max(n, 0)
 }
 
 // resources gives requests and limits.
-func (m *composeFile) resources(s *source.Value, key, name string) *source.Value {
+func (m *composeCluster) resources(typed types.ServiceConfig, s *source.Value) *source.Value {
 	out := source.NewMap(source.Origin{})
-	set := func(which, what string, v *source.Value) {
-		if v == nil {
-			return
-		}
-		value := v.Str()
-		if what == "memory" {
-			found := composeSize.FindStringSubmatch(value)
-			if found == nil {
-				m.p.report.add(LeftOut, v.Origin, name, m.c.environment.name, "services."+key+" memory "+value, "it is no size")
-				return
+	set := func(which string, cpus types.NanoCPUs, memory types.UnitBytes, at source.Origin) {
+		if n := int64(math.Round(float64(cpus) * 1000)); n > 0 && n < 1e9 {
+			value := strconv.FormatInt(n, 10) + "m"
+			if n%1000 == 0 {
+				value = strconv.FormatInt(n/1000, 10)
 			}
-			value = found[1] + map[string]string{"": "", "b": "", "k": "Ki", "m": "Mi", "g": "Gi"}[strings.ToLower(found[2][:min(1, len(found[2]))])]
-		} else if n, err := strconv.ParseFloat(value, 64); err == nil && n > 0 && n < 1e6 {
-			value = strconv.Itoa(int(n*1000)) + "m"
-			if int(n*1000)%1000 == 0 {
-				value = strconv.Itoa(int(n))
-			}
-		} else {
-			m.p.report.add(LeftOut, v.Origin, name, m.c.environment.name, "services."+key+" cpus "+value, "it is no number of CPUs")
-			return
+			child(out, which).Set("cpu", source.NewString(at, value))
 		}
-		child(out, which).Set(what, source.NewString(v.Origin, value))
+		if memory > 0 {
+			child(out, which).Set("memory", source.NewString(at, byteSize(int64(memory))))
+		}
 	}
-	limits, reservations := s.At("deploy", "resources", "limits"), s.At("deploy", "resources", "reservations")
-	set("requests", "cpu", reservations.Get("cpus"))
-	set("requests", "memory", cmp.Or(reservations.Get("memory"), s.Get("mem_reservation")))
-	set("limits", "cpu", cmp.Or(limits.Get("cpus"), s.Get("cpus")))
-	set("limits", "memory", cmp.Or(limits.Get("memory"), s.Get("mem_limit")))
+	var limits, reservations types.Resource
+	if typed.Deploy != nil && typed.Deploy.Resources.Limits != nil {
+		limits = *typed.Deploy.Resources.Limits
+	}
+	if typed.Deploy != nil && typed.Deploy.Resources.Reservations != nil {
+		reservations = *typed.Deploy.Resources.Reservations
+	}
+	at := cmp.Or(s.At("deploy", "resources"), s.Get("mem_limit"), s.Get("cpus"), s.Get("mem_reservation")).OriginOrNone()
+	set("requests", reservations.NanoCPUs, cmp.Or(reservations.MemoryBytes, typed.MemReservation), at)
+	set("limits", cmp.Or(limits.NanoCPUs, types.NanoCPUs(typed.CPUS)), cmp.Or(limits.MemoryBytes, typed.MemLimit), at)
 	return out
 }
 
+// byteSize writes a number of bytes in the largest unit that it is whole in.
+func byteSize(n int64) string {
+	for _, unit := range []struct {
+		size int64
+		name string
+	}{{1 << 30, "Gi"}, {1 << 20, "Mi"}, {1 << 10, "Ki"}} {
+		if n%unit.size == 0 {
+			return strconv.FormatInt(n/unit.size, 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(n, 10)
+}
+
 // security gives what a service may do.
-func (m *composeFile) security(s *source.Value, key, name string) *source.Value {
+func (m *composeCluster) security(s *source.Value, key string) *source.Value {
 	out := source.NewMap(source.Origin{})
 	user, group, _ := strings.Cut(s.Get("user").Str(), ":")
-	for field, id := range map[string]string{"runAsUser": user, "runAsGroup": group} {
-		if n, err := strconv.Atoi(id); err == nil && n >= 0 {
-			out.Set(field, source.NewInt(s.Get("user").Origin, n))
-		} else if id != "" {
-			m.p.report.add(Decide, s.Get("user").Origin, name, m.c.environment.name, "services."+key+".user "+id, "Kubernetes knows users by their numbers: say which it is under security")
+	for _, id := range []struct{ field, id string }{{"runAsUser", user}, {"runAsGroup", group}} {
+		if n, err := strconv.Atoi(id.id); err == nil && n >= 0 {
+			out.Set(id.field, source.NewInt(s.Get("user").Origin, n))
+		} else if id.id != "" {
+			m.say(Decide, s.Get("user").Origin, key, ".user "+id.id, "Kubernetes knows users by their numbers: say which it is under security")
 		}
 	}
 	if s.Get("read_only").True() {
@@ -713,28 +799,26 @@ func (m *composeFile) security(s *source.Value, key, name string) *source.Value 
 }
 
 // depends notes whom a service starts after.
-func (m *composeFile) depends(s *source.Value, name string) {
-	for _, key := range []string{"depends_on", "links"} {
-		v := s.Get(key)
-		for _, item := range v.ItemsOrNone() {
-			to, alias, _ := strings.Cut(item.Str(), ":")
-			if alias != "" && alias != to {
-				m.p.report.add(LeftOut, item.Origin, name, m.c.environment.name, "links "+item.Str(), "a friend is called by its own name, and not %s", alias)
-			}
-			m.c.depends[name] = appendNew(m.c.depends[name], slug(to))
+func (m *composeCluster) depends(s *source.Value, key string) {
+	name := slug(key)
+	for _, item := range s.Get("links").ItemsOrNone() {
+		to, alias, _ := strings.Cut(item.Str(), ":")
+		if alias != "" && alias != to {
+			m.say(LeftOut, item.Origin, key, ".links "+item.Str(), "a friend is called by its own name, and not %s", alias)
 		}
-		for _, f := range v.FieldsOrNone() {
-			m.c.depends[name] = appendNew(m.c.depends[name], slug(f.Key))
-			if f.Value.Get("condition").Str() == "service_completed_successfully" {
-				m.p.report.add(Decide, f.Origin, name, m.c.environment.name, "depends_on "+f.Key, "it waits for the end of %s: give that one the flavor job, and say needs: true", f.Key)
-			}
+		m.c.depends[name] = appendNew(m.c.depends[name], slug(to))
+	}
+	for _, f := range s.Get("depends_on").FieldsOrNone() {
+		m.c.depends[name] = appendNew(m.c.depends[name], slug(f.Key))
+		if f.Value.Get("condition").Str() == "service_completed_successfully" {
+			m.say(Decide, f.Origin, key, ".depends_on "+f.Key, "it waits for the end of %s: give that one the flavor job, and say needs: true", f.Key)
 		}
 	}
 }
 
 // composeVolumes collects what a service mounts.
 type composeVolumes struct {
-	m                       *composeFile
+	m                       *composeCluster
 	service, key            string
 	mounts, volumes, claims *source.Value
 	docs                    []*source.Value
@@ -742,7 +826,7 @@ type composeVolumes struct {
 }
 
 func (v *composeVolumes) say(outcome Outcome, at source.Origin, what, format string, args ...any) {
-	v.m.p.report.add(outcome, at, v.service, v.m.c.environment.name, "services."+v.key+"."+what, format, args...)
+	v.m.say(outcome, at, v.key, "."+what, format, args...)
 }
 
 func (v *composeVolumes) all(s *source.Value) {
@@ -760,20 +844,26 @@ func (v *composeVolumes) all(s *source.Value) {
 		v.options("tmpfs "+target, options, item.Origin)
 	}
 	for _, item := range s.Get("configs").ItemsOrNone() {
-		name := cmp.Or(item.Get("source").Str(), item.Str())
+		name := item.Get("source").Str()
 		v.config(name, cmp.Or(item.Get("target").Str(), "/"+name), item)
 	}
 	for _, item := range s.Get("secrets").ItemsOrNone() {
-		name := cmp.Or(item.Get("source").Str(), item.Str())
+		name := item.Get("source").Str()
 		target := cmp.Or(item.Get("target").Str(), name)
 		if !strings.HasPrefix(target, "/") {
 			target = "/run/secrets/" + target
 		}
-		object := cmp.Or(slug(v.service+"-"+name), "secret")
-		v.m.secret(object, notKey.ReplaceAllString(name, "_"), item.Origin)
-		v.mount(slug(name), target, mapOf(entry("secret", mapOf(entry("secretName", text(object))))), item.Origin)
-		v.mounts.Items[len(v.mounts.Items)-1].Set("subPath", text(notKey.ReplaceAllString(name, "_")))
+		v.secret(name, target, item.Origin)
 	}
+}
+
+// secret mounts a file that is a secret.
+func (v *composeVolumes) secret(name, target string, at source.Origin) {
+	object := cmp.Or(slug(v.service+"-"+name), "secret")
+	key := notKey.ReplaceAllString(name, "_")
+	v.m.secret(object, key, "", at)
+	v.mount(slug(name), target, mapOf(entry("secret", mapOf(entry("secretName", text(object))))), at)
+	v.mounts.Items[len(v.mounts.Items)-1].Set("subPath", text(key))
 }
 
 // options reports the options of a mount that a volume has not.
@@ -808,32 +898,22 @@ func (v *composeVolumes) mount(name, target string, volume *source.Value, at sou
 // Compose file a file of the service's.
 func (v *composeVolumes) volume(item *source.Value) {
 	kind, from, target := item.Get("type").Str(), item.Get("source").Str(), item.Get("target").Str()
-	readOnly := item.Get("read_only").True()
-	if item.IsScalar() {
-		parts := strings.Split(item.Str(), ":")
-		target = parts[0]
-		if len(parts) > 1 {
-			from, target = parts[0], parts[1]
-		}
-		if len(parts) > 2 {
-			readOnly = slices.Contains(strings.Split(parts[2], ","), "ro")
-			v.options("volumes "+target, parts[2], item.Origin)
-		}
-	}
 	switch {
 	case !strings.HasPrefix(target, "/"):
 		v.say(LeftOut, item.Origin, "volumes "+target, "it has no absolute path in the container")
 	case kind == "tmpfs":
 		v.mount(slug(path.Base(target)), target, mapOf(entry("emptyDir", mapOf(entry("medium", text("Memory"))))), item.Origin)
+	case kind == "bind":
+		v.bind(from, target, item)
+	case kind != "volume":
+		v.say(LeftOut, item.Origin, "volumes "+target, "kai has no volume of the type %s", kind)
 	case from == "":
 		v.mount(slug(path.Base(target)), target, mapOf(entry("emptyDir", source.NewMap(source.Origin{}))), item.Origin)
-	case kind == "bind" || strings.HasPrefix(from, ".") || strings.HasPrefix(from, "/") || strings.HasPrefix(from, "~"):
-		v.bind(from, target, item)
 	default:
 		v.say(Decide, item.Origin, "volumes "+from, "it keeps data: a claim of 1Gi for every replica; say how much")
 		claim := mapOf(entry("accessModes", texts("ReadWriteOnce")), entry("resources", mapOf(entry("requests", mapOf(entry("storage", text("1Gi")))))))
 		v.mount(slug(from), target, mapOf(entry("volumeClaimTemplate", claim)), item.Origin)
-		if readOnly {
+		if item.Get("read_only").True() {
 			v.mounts.Items[len(v.mounts.Items)-1].Set("readOnly", source.NewBool(source.Origin{}, true))
 		}
 	}
@@ -841,9 +921,9 @@ func (v *composeVolumes) volume(item *source.Value) {
 
 // bind carries over a file of the folder.
 func (v *composeVolumes) bind(from, target string, item *source.Value) {
-	full := path.Join(v.m.dir, from)
-	info, err := fs.Stat(v.m.t.FS, full)
-	if path.IsAbs(from) || strings.HasPrefix(from, "~") || !fs.ValidPath(full) || err != nil || !info.Mode().IsRegular() {
+	full := path.Join(path.Dir(v.m.first), filepath.ToSlash(from))
+	info, err := fs.Stat(v.m.tree.FS, full)
+	if path.IsAbs(from) || filepath.IsAbs(from) || strings.HasPrefix(from, "~") || !fs.ValidPath(full) || err != nil || !info.Mode().IsRegular() {
 		v.say(LeftOut, item.Origin, "volumes "+from, "a folder of the machine is not carried over, nor a file outside of the folder that is imported")
 		return
 	}
@@ -852,12 +932,12 @@ func (v *composeVolumes) bind(from, target string, item *source.Value) {
 
 // config carries over a config of the file.
 func (v *composeVolumes) config(name, target string, item *source.Value) {
-	c := v.m.root.At("configs", name)
+	c := v.m.model.At("configs", name)
 	switch {
 	case c.Has("content"):
-		v.content(name, target, []byte(v.m.expand(c.Get("content"), "configs."+name)), item.Origin)
+		v.content(name, target, []byte(c.Get("content").Str()), item.Origin)
 	case c.Has("file"):
-		v.files(v.m.expand(c.Get("file"), "configs."+name), target, item.Origin)
+		v.files(c.Get("file").Str(), target, item.Origin)
 	default:
 		v.say(LeftOut, item.Origin, "configs "+name, "it is not in the file; mount its content as files")
 	}
@@ -873,13 +953,22 @@ func (v *composeVolumes) files(name, target string, at source.Origin) {
 	v.content(path.Base(full), target, data, at)
 }
 
-// content mounts a text as a file, by a ConfigMap of one key.
+// content mounts a text as a file, by a ConfigMap of one key. One in which there
+// is a secret is a secret as a whole.
 func (v *composeVolumes) content(name, target string, data []byte, at source.Origin) {
 	key := path.Base(target)
 	if !fileKey.MatchString(key) || strings.Trim(key, ".") == "" {
 		v.say(LeftOut, at, "file "+name, "it has no path that kai can mount a file at")
 		return
 	}
+	for _, k := range v.m.marks.names(string(data)) {
+		if k.set {
+			v.say(Changed, at, "configs "+name, "the value of %s in it looks like a secret: the whole file is one", k.name)
+			v.secret(name, target, at)
+			return
+		}
+	}
+	data = []byte(v.m.marks.replaced(string(data), func(mark, string) string { return "" }))
 	short := cmp.Or(slug(strings.TrimSuffix(key, path.Ext(key))), "file")
 	object := v.service + "-" + short
 	if slices.ContainsFunc(v.docs, func(o *source.Value) bool { return o.At("metadata", "name").Str() == object }) {

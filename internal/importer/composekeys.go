@@ -1,26 +1,63 @@
 package importer
 
 import (
+	"cmp"
+	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/compose-spec/compose-go/v2/template"
 
 	"github.com/helm-kai/helm-kai/internal/source"
 )
 
-// composeHandled are the keys of a service that are carried over, by their path:
-// [] is an item of a list and * any key. What stands below the last is, too.
-var composeHandled = shapeOf(
-	"image", "command", "entrypoint", "environment", "working_dir", "user", "read_only", "cap_add", "cap_drop", "privileged", "tty", "stdin_open",
-	"stop_grace_period", "profiles", "pull_policy", "scale", "mem_limit", "mem_reservation", "cpus", "expose", "extends", "tmpfs", "links",
-	"env_file.[].path", "env_file.[].required", "env_file.path", "env_file.required",
-	"ports.[].target", "ports.[].published", "ports.[].protocol",
-	"volumes.[].type", "volumes.[].source", "volumes.[].target", "volumes.[].read_only",
-	"configs.[].source", "configs.[].target", "secrets.[].source", "secrets.[].target",
-	"healthcheck.test", "healthcheck.interval", "healthcheck.timeout", "healthcheck.retries", "healthcheck.start_period", "healthcheck.disable",
-	"depends_on.[]", "depends_on.*.condition", "depends_on.*.required", "networks.[]",
-	"deploy.mode", "deploy.replicas", "deploy.resources.limits.cpus", "deploy.resources.limits.memory",
+// composeBecomes says what becomes of the keys of a service that are carried over,
+// by their path: [] is an item of a list and * any key. What stands below the last
+// is, too.
+var composeBecomes = map[string]string{
+	"image": "the image", "pull_policy": "the image's pullPolicy",
+	"entrypoint": "the command", "command": "the arguments", "working_dir": "the command's workingDir",
+	"environment.*": "env", "environment.[]": "env", "env_file": "env, by the variables of the file",
+	"env_file.[].path": "env, by the variables of the file", "env_file.[].required": "env, by the variables of the file", "env_file.[].format": "env, by the variables of the file",
+	"ports.[]": "routes", "ports.[].target": "routes", "ports.[].published": "routes", "ports.[].protocol": "routes", "expose": "routes",
+	"volumes.[]": "mounts", "volumes.[].type": "mounts", "volumes.[].source": "mounts", "volumes.[].target": "mounts", "volumes.[].read_only": "mounts",
+	"tmpfs": "mounts", "configs.[]": "mounts", "configs.[].source": "mounts", "configs.[].target": "mounts",
+	"secrets.[]": "mounts of secrets", "secrets.[].source": "mounts of secrets", "secrets.[].target": "mounts of secrets",
+	"healthcheck.test": "the readiness probe", "healthcheck.interval": "the readiness probe", "healthcheck.timeout": "the readiness probe",
+	"healthcheck.retries": "the readiness probe", "healthcheck.start_period": "the readiness probe", "healthcheck.disable": "the readiness probe",
+	"depends_on.[]": "friends", "depends_on.*.condition": "friends", "depends_on.*.required": "friends", "links": "friends",
+	"extends": "what it extends is laid below it", "extends.service": "what it extends is laid below it", "extends.file": "what it extends is laid below it",
+	"profiles": "contexts",
+	"user":     "security", "read_only": "security", "cap_add": "security", "cap_drop": "security", "privileged": "security",
+	"tty": "the container", "stdin_open": "the container",
+	"stop_grace_period": "gracePeriod", "scale": "replicas", "deploy.replicas": "replicas", "deploy.mode": "the kind of the workload",
+	"mem_limit": "resources", "mem_reservation": "resources", "cpus": "resources",
+	"deploy.resources.limits.cpus": "resources", "deploy.resources.limits.memory": "resources",
+	"deploy.resources.reservations.cpus": "resources", "deploy.resources.reservations.memory": "resources",
+	"networks.[]": "who may call whom follows from friends, and each is called by its own name",
+}
+
+// composeFriend says what becomes of the keys of a service that is a friend of the
+// library's now. What is not here the friend has in its own way.
+var composeFriend = map[string]struct {
+	outcome Outcome
+	why     string
+}{
+	"image":       {Changed, "the friend %s has the library's image; another stands under its values.image"},
+	"ports":       {Changed, "the friend %s has a Service and ports of its own"},
+	"expose":      {Changed, "the friend %s has a Service and ports of its own"},
+	"volumes":     {Changed, "the friend %s has a volume of its own: bring the data over"},
+	"healthcheck": {Changed, "the friend %s has probes of its own"},
+	"depends_on":  {LeftOut, "the friend %s starts by itself"},
+	"profiles":    {Carried, "contexts"},
+	"extends":     {Carried, "what it extends is laid below it"},
+}
+
+// composeResources are the keys of a service that say resources.
+var composeResources = []string{
+	"mem_limit", "mem_reservation", "cpus", "deploy.resources.limits.cpus", "deploy.resources.limits.memory",
 	"deploy.resources.reservations.cpus", "deploy.resources.reservations.memory",
-)
+}
 
 // composeReasons say why a key is left out, where it is not simply that kai has
 // none for it.
@@ -31,7 +68,14 @@ var composeReasons = map[string]string{
 	"container_name": "others call it by the name of its service",
 	"networks":       "who may call whom follows from friends, and each is called by its own name",
 	"labels":         "they are those of Docker's objects; say what a tool reads in them in the way of Kubernetes",
+	"label_file":     "they are those of Docker's objects; say what a tool reads in them in the way of Kubernetes",
 	"logging":        "the cluster collects what is written to stdout",
+	"provider":       "it is made by a command, and an import starts none",
+	"develop":        "it is for building, and kai builds no images",
+	"pre_start":      "kai runs nothing beside a container: make it an init container",
+	"post_start":     "kai runs nothing beside a container: a patch may add lifecycle",
+	"pre_stop":       "kai runs nothing beside a container: a patch may add lifecycle",
+	"extends":        "what it extends is laid below it",
 }
 
 // shape is a tree of keys; one without any is handled with all that it holds.
@@ -54,28 +98,46 @@ func shapeOf(paths ...string) shape {
 // unhandled calls back for each part of v that the shape does not have. What says
 // no or nothing is none.
 func (s shape) unhandled(v *source.Value, where string, found func(path string, v *source.Value)) {
+	s.walk(v, where, "", func(where, _ string, handled bool, v *source.Value) {
+		if !handled && !saysNothing(v) {
+			found(where, v)
+		}
+	})
+}
+
+// walk calls back for each part of v, as small as the shape has it, with its path,
+// and with the shape's path where it has it. Extensions (x-) are no parts.
+func (s shape) walk(v *source.Value, where, general string, found func(where, general string, handled bool, v *source.Value)) {
 	if len(s) == 0 || v.IsNull() {
 		return
 	}
-	for _, f := range v.FieldsOrNone() {
-		below, ok := s[f.Key]
-		if !ok {
-			below, ok = s["*"]
-		}
-		at := strings.TrimPrefix(where+"."+f.Key, ".")
+	part := func(below shape, at, general string, ok bool, v *source.Value) {
 		switch {
-		case strings.HasPrefix(f.Key, "x-"), saysNothing(f.Value):
-		case !ok:
-			at := at
-			v := *f.Value
-			v.Origin = f.Origin
-			found(at, &v)
+		case !ok || len(below) == 0 || v.IsNull() || v.IsScalar():
+			found(at, general, ok, v)
+		case saysNothing(v):
+			found(at, general, true, v)
 		default:
-			below.unhandled(f.Value, at, found)
+			below.walk(v, at, general, found)
 		}
 	}
+	for _, f := range v.FieldsOrNone() {
+		key := f.Key
+		below, ok := s[key]
+		if !ok {
+			key = "*"
+			below, ok = s[key]
+		}
+		if strings.HasPrefix(f.Key, "x-") {
+			continue
+		}
+		v := *f.Value
+		v.Origin = f.Origin
+		part(below, strings.TrimPrefix(where+"."+f.Key, "."), strings.TrimPrefix(general+"."+key, "."), ok, &v)
+	}
 	for _, item := range v.ItemsOrNone() {
-		s["[]"].unhandled(item, where, found)
+		below, ok := s["[]"]
+		part(below, where, strings.TrimPrefix(general+".[]", "."), ok, item)
 	}
 }
 
@@ -93,199 +155,197 @@ func saysNothing(v *source.Value) bool {
 	return v.IsNull()
 }
 
-// leftOut reports the keys of a service that are not carried over.
-func (m *composeFile) leftOut(key, name string, s *source.Value) {
-	composeHandled.unhandled(s, "", func(where string, v *source.Value) {
-		first, _, _ := strings.Cut(where, ".")
-		switch {
-		case (first == "hostname" || first == "container_name") && v.Str() == key,
-			first == "restart" && slices.Contains([]string{"always", "unless-stopped"}, v.Str()),
-			first == "networks" && v.Kind == source.Map && len(v.Fields) == 0,
-			first == "build" && !s.Has("image"):
-			return
+var composeHandled = shapeOf(func() []string {
+	var out []string
+	for key := range composeBecomes {
+		out = append(out, key)
+	}
+	return out
+}()...)
+
+// ownOfFriend are parts of a service that are asked about, or changed, unless it is
+// a friend.
+var ownOfFriend = regexp.MustCompile(`^(healthcheck($|\.)|volumes |ports |expose |tmpfs |user |file |configs |links )`)
+
+// keys reports every key of every service: what it is now, or why it is nothing.
+// What is said already of a key is not said again.
+func (m *composeCluster) keys() {
+	friends := map[string]*work{}
+	for _, w := range m.c.works {
+		if w.friend != nil && w.used {
+			friends[w.d.service] = w
 		}
-		why := composeReasons[first]
-		if why == "" {
-			why = "kai has no place for it; a patch may do it"
-		}
-		m.p.report.add(LeftOut, v.Origin, name, m.c.environment.name, "services."+key+"."+where, "%s", why)
+	}
+	// Nothing is asked of what a friend of the library's has in its own way.
+	m.p.report.Entries = slices.DeleteFunc(m.p.report.Entries, func(e Entry) bool {
+		path := strings.Split(e.What, ".")
+		return e.Context == m.c.environment.name && friends[e.Service] != nil && path[0] == "services" && ownOfFriend.MatchString(strings.Join(path[min(2, len(path)):], "."))
 	})
+	said := map[string]bool{}
+	for _, e := range m.p.report.Entries {
+		if e.Context == m.c.environment.name && e.Outcome != Decide {
+			said[e.What] = true
+			if name, ok := strings.CutPrefix(e.What, "env "); ok {
+				said["services."+e.Service+".environment."+name] = true
+			}
+		}
+	}
+	for _, f := range m.model.Get("services").Fields {
+		if !m.active(f.Value) || f.Value.Has("provider") {
+			continue
+		}
+		for _, l := range m.layers(f.Key) {
+			composeHandled.walk(l.v, "", "", func(where, general string, handled bool, v *source.Value) {
+				if general == "environment.[]" {
+					name, _, _ := strings.Cut(v.Str(), "=")
+					where += "." + name
+				}
+				if said["services."+f.Key+"."+where] {
+					return
+				}
+				outcome, why := m.becomes(f.Key, where, general, handled, v, f.Value)
+				if w := friends[slug(f.Key)]; w != nil {
+					outcome, why = m.ofFriend(w, where, v, outcome, why)
+				}
+				m.say(outcome, v.Origin, f.Key, "."+where, "%s", why)
+			})
+		}
+	}
 }
 
-// rest reports the parts of the file that no service is.
-func (m *composeFile) rest() {
+// becomes says what becomes of a key of a service.
+func (m *composeCluster) becomes(service, where, general string, handled bool, v, s *source.Value) (Outcome, string) {
+	first, _, _ := strings.Cut(where, ".")
+	switch {
+	case handled && s.Get(first) == nil && first != "extends":
+		return Changed, "another file takes it away"
+	case handled && saysNothing(v) && !strings.HasPrefix(general, "environment."):
+		return Carried, "it says nothing"
+	case handled:
+		return Carried, cmp.Or(composeBecomes[general], "it is carried over")
+	case (first == "hostname" || first == "container_name") && v.Str() == service,
+		first == "restart" && slices.Contains([]string{"always", "unless-stopped"}, v.Str()):
+		return Carried, "it is so in Kubernetes"
+	case saysNothing(v):
+		return Carried, "it says nothing"
+	case first == "build" && !s.Has("image"):
+		return LeftOut, "Compose builds the image: push it to a registry, and give its name"
+	}
+	return LeftOut, cmp.Or(composeReasons[first], "kai has no place for it; a patch may do it")
+}
+
+// ofFriend says what becomes of a key of a service that is a friend now.
+func (m *composeCluster) ofFriend(w *work, where string, v *source.Value, outcome Outcome, why string) (Outcome, string) {
+	first, _, _ := strings.Cut(where, ".")
+	known, ok := composeFriend[first]
+	switch {
+	case outcome != Carried, why == "it is so in Kubernetes", why == "it says nothing":
+		return outcome, why
+	case ok && strings.Contains(known.why, "%s"):
+		return known.outcome, strings.Replace(known.why, "%s", w.friend.friend, 1)
+	case ok:
+		return known.outcome, known.why
+	case slices.Contains(composeResources, where):
+		return Carried, "resources of the friend, under values"
+	case first == "environment" && w.friend.knows(where[strings.LastIndexByte(where, '.')+1:]):
+		return Changed, "the friend " + w.friend.friend + " has it by its credentials and its config"
+	case first == "command" && w.friend.locked && v != nil:
+		return LeftOut, "the friend " + w.friend.friend + " has a command of its own, with its password: what else it says stands under its values.args"
+	}
+	return LeftOut, "the friend " + w.friend.friend + " of kai's library has it in its own way; give it what it still needs under values"
+}
+
+// unset asks for the variables of a service that nothing sets.
+func (m *composeCluster) unset(key string) {
+	for _, l := range m.layers(key) {
+		everyText(l.v, "", func(where string, v *source.Value) {
+			first, _, _ := strings.Cut(where, ".")
+			stored := slices.Contains([]string{"environment", "command", "entrypoint", "healthcheck"}, first)
+			for _, used := range unsetIn(v.Text, l.doc.env) {
+				if stored && looksSecret(used) {
+					continue
+				}
+				m.say(Decide, v.Origin, key, "."+where, "the variable %s is set nowhere: it is empty, as Compose has it; give the contexts the variable, and write ${%s}", used, strings.ToUpper(used))
+			}
+		})
+	}
+}
+
+// unsetIn gives the variables of a text that have neither a value nor a default.
+func unsetIn(s string, env map[string]string) []string {
+	if !strings.Contains(s, "$") {
+		return nil
+	}
+	var out []string
+	for name, v := range template.ExtractVariables(map[string]any{"": s}, nil) {
+		value, set := env[name]
+		plain := strings.Contains(s, "$"+name) || strings.Contains(s, "${"+name+"}") || v.Required
+		if (!set || v.Required && value == "") && plain && v.DefaultValue == "" && v.PresenceValue == "" {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// rest reports the parts of the files that no service is.
+func (c *composeProject) rest() {
 	used := map[string]bool{}
-	for _, f := range m.root.Get("services").Fields {
+	for _, f := range c.model.Get("services").Fields {
 		for _, kind := range []string{"configs", "secrets"} {
 			for _, item := range f.Value.Get(kind).ItemsOrNone() {
-				used[kind+item.Str()+item.Get("source").Str()] = true
+				used[kind+item.Get("source").Str()] = true
 			}
 		}
 	}
-	for _, f := range m.root.Fields {
-		switch {
-		case strings.HasPrefix(f.Key, "x-"), f.Key == "version", f.Key == "services":
-		case f.Key == "name":
-			m.p.report.add(Changed, f.Origin, "", "", "name "+f.Value.Str(), "the workspace is called %s; --name says another", m.p.name)
-		case f.Key == "networks":
-			m.p.report.add(LeftOut, f.Origin, "", "", "networks", "who may call whom follows from friends")
-		case f.Key == "include":
-			m.p.report.add(Decide, f.Origin, "", "", "include", "other files are not read: import what docker compose config prints")
-		case f.Key == "volumes":
-			for _, v := range f.Value.FieldsOrNone() {
-				if !saysNothing(v.Value) {
-					m.p.report.add(LeftOut, v.Origin, "", "", "volumes."+v.Key, "a claim takes its place: say its storageClassName, and bring the data over")
-				}
+	for _, d := range c.all() {
+		for _, root := range d.roots {
+			for _, f := range root.Fields {
+				c.part(d, f, used)
 			}
-		case f.Key == "configs", f.Key == "secrets":
-			for _, v := range f.Value.FieldsOrNone() {
-				switch {
-				case !used[f.Key+v.Key]:
-					m.p.report.add(LeftOut, v.Origin, "", "", f.Key+"."+v.Key, "no service uses it")
-				case f.Key == "secrets":
-					m.p.report.add(Changed, v.Origin, "", "", "secrets."+v.Key, "no secret is copied: it is what is to be stored")
-				}
-			}
-		default:
-			m.p.report.add(LeftOut, f.Origin, "", "", f.Key, "Compose has no such key, or kai no place for it")
 		}
 	}
 }
 
-// variableIn reads the reference to a variable at the beginning of a text, as
-// Compose writes them: its name, what follows it in braces, and how long it is.
-// A dollar that is doubled has no name; one that is none of these has no length.
-func variableIn(s string) (name, rest string, length int) {
-	if strings.HasPrefix(s, "$$") {
-		return "", "", 2
-	}
-	braces := strings.HasPrefix(s, "${")
-	begin := 1
-	if braces {
-		begin = 2
-	}
-	end := begin
-	for end < len(s) && (isLetter(s[end]) || end > begin && s[end] >= '0' && s[end] <= '9') {
-		end++
+// part reports a part of a file that no service is.
+func (c *composeProject) part(d *composeDoc, f source.Field, used map[string]bool) {
+	say := func(outcome Outcome, at source.Origin, what, why string) {
+		c.p.report.add(outcome, at, "", "", what, "%s", why)
 	}
 	switch {
-	case end == begin:
-		return "", "", 0
-	case !braces:
-		return s[begin:end], "", end
-	}
-	for depth, i := 0, end; i < len(s); i++ {
-		switch {
-		case strings.HasPrefix(s[i:], "${"):
-			depth++
-		case s[i] == '}' && depth > 0:
-			depth--
-		case s[i] == '}':
-			rest := s[end:i]
-			if rest != "" && !strings.ContainsAny(strings.TrimPrefix(rest, ":")[:min(1, len(strings.TrimPrefix(rest, ":")))], "-+?") {
-				return "", "", 0
-			}
-			return s[begin:end], rest, i + 1
-		}
-	}
-	return "", "", 0
-}
-
-func isLetter(c byte) bool { return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
-
-// maxNested is how deep a default may have a default.
-const maxNested = 20
-
-// interpolated substitutes as Compose does: from .env, by a default, and else by
-// nothing, of which unset is told.
-func (m *composeFile) interpolated(s string, depth int, unset func(name string)) string {
-	var b strings.Builder
-	for {
-		before, after, found := strings.Cut(s, "$")
-		b.WriteString(before)
-		if !found {
-			return b.String()
-		}
-		s = "$" + after
-		name, rest, length := variableIn(s)
-		switch {
-		case length == 0 || depth > maxNested:
-			b.WriteByte('$')
-			s = after
-			continue
-		case name == "":
-			b.WriteByte('$')
-		default:
-			b.WriteString(m.value(name, rest, depth, unset))
-		}
-		s = s[length:]
-	}
-}
-
-// value gives a variable's value, or what stands for it.
-func (m *composeFile) value(name, rest string, depth int, unset func(name string)) string {
-	value, ok := m.vars[name]
-	word := strings.TrimPrefix(rest, ":")
-	set := ok && (value != "" || word == rest)
-	switch {
-	case strings.HasPrefix(word, "+"):
-		if set {
-			return m.interpolated(word[1:], depth+1, unset)
-		}
-		return ""
-	case set:
-		return value
-	case strings.HasPrefix(word, "-"):
-		return m.interpolated(word[1:], depth+1, unset)
-	}
-	unset(name)
-	return ""
-}
-
-// expand substitutes in a text of the file.
-func (m *composeFile) expand(v *source.Value, where string) string {
-	return m.interpolated(v.Str(), 0, func(name string) {
-		m.p.report.add(Decide, v.Origin, "", m.c.environment.name, where, "the variable %s is set nowhere: it is empty, as Compose has it; give the contexts the variable, and write ${%s}", name, strings.ToUpper(name))
-	})
-}
-
-// expanded gives a part of the file with all texts substituted, except variables
-// of containers, which may turn out to be secrets.
-func (m *composeFile) expanded(v *source.Value, where string) *source.Value {
-	switch v.Kind {
-	case source.String:
-		if !strings.Contains(v.Text, "$") {
-			return v
-		}
-		out := *v
-		out.Text = m.expand(v, where)
-		return &out
-	case source.List:
-		out := v.Shallow()
-		for i, item := range out.Items {
-			out.Items[i] = m.expanded(item, where)
-		}
-		return out
-	case source.Map:
-		out := v.Shallow()
-		for i, f := range out.Fields {
-			if f.Key != "environment" && !f.Value.IsNull() {
-				out.Fields[i].Value = m.expanded(f.Value, where+"."+f.Key)
+	case strings.HasPrefix(f.Key, "x-"), f.Key == "services":
+	case f.Key == "version":
+		say(Carried, f.Origin, "version", "Compose itself takes no notice of it")
+	case f.Key == "name" && c.p.name == slug(c.name()) && slices.Contains(c.main, d):
+		say(Carried, f.Origin, "name", "the workspace's name")
+	case f.Key == "name":
+		say(Changed, f.Origin, "name "+f.Value.Str(), "the workspace is called "+c.p.name+"; --name says another")
+	case f.Key == "networks":
+		say(LeftOut, f.Origin, "networks", "who may call whom follows from friends")
+	case f.Key == "include":
+		say(Carried, f.Origin, "include", "the services of the files")
+	case f.Key == "jobs":
+		say(LeftOut, f.Origin, "jobs", "write a service of the flavor job or cronjob for each")
+	case f.Key == "volumes":
+		for _, v := range f.Value.FieldsOrNone() {
+			if saysNothing(v.Value) {
+				say(Carried, v.Origin, "volumes."+v.Key, "a claim of the service that mounts it")
+			} else {
+				say(LeftOut, v.Origin, "volumes."+v.Key, "a claim takes its place: say its storageClassName, and bring the data over")
 			}
 		}
-		return out
+	case f.Key == "configs", f.Key == "secrets":
+		for _, v := range f.Value.FieldsOrNone() {
+			switch {
+			case !used[f.Key+v.Key]:
+				say(LeftOut, v.Origin, f.Key+"."+v.Key, "no service uses it")
+			case f.Key == "secrets":
+				say(Changed, v.Origin, "secrets."+v.Key, "no secret is copied: it is what is to be stored")
+			default:
+				say(Carried, v.Origin, "configs."+v.Key, "a file of the services that mount it")
+			}
+		}
+	default:
+		say(LeftOut, f.Origin, f.Key, "kai has no place for it")
 	}
-	return v
-}
-
-// unset says whether a value is nothing but a variable that nothing sets.
-func (m *composeFile) unset(s string) bool {
-	if !strings.HasPrefix(s, "$") {
-		return false
-	}
-	name, rest, length := variableIn(s)
-	if name == "" || length != len(s) || m.vars[name] != "" {
-		return false
-	}
-	return !strings.ContainsAny(strings.TrimPrefix(rest, ":")[:min(1, len(strings.TrimPrefix(rest, ":")))], "-+")
 }

@@ -37,6 +37,10 @@ func (w *work) variable(name string, v *source.Value) *source.Value {
 		}
 		word := *value
 		word.Kind = source.String
+		if strings.Contains(word.Text, "\x00") {
+			w.c.p.report.add(LeftOut, v.Origin, w.d.service, w.d.context, "env "+name, "no variable can hold a NUL")
+			return nil
+		}
 		return w.plain(name, &word, v.Origin)
 	case from.Has("configMapKeyRef"):
 		ref := from.Get("configMapKeyRef")
@@ -44,16 +48,17 @@ func (w *work) variable(name string, v *source.Value) *source.Value {
 		if o == nil {
 			break
 		}
-		data, ok := o.data()[ref.Get("key").Str()]
-		if !ok {
+		data := o.v.Get("data").Get(ref.Get("key").Str())
+		if data == nil {
 			if ref.Get("optional").True() {
 				return nil
 			}
+			w.c.p.report.add(Decide, v.Origin, w.d.service, w.d.context, "env "+name, "%s has no text under %s, so the pod does not start; the variable stays as it is", o.ref(), ref.Get("key").Str())
 			break
 		}
 		o.used = true
 		w.c.environments(o, w.d)
-		return w.plain(name, text(string(data)), o.origin())
+		return w.verbatim(name, o, source.Field{Key: ref.Get("key").Str(), Origin: data.Origin, Value: data})
 	case from.Has("secretKeyRef"):
 		ref := from.Get("secretKeyRef")
 		if o := w.c.find("Secret", ref.Get("name").Str()); o != nil {
@@ -61,6 +66,9 @@ func (w *work) variable(name string, v *source.Value) *source.Value {
 				o.used = true
 				w.c.p.report.add(Changed, o.origin(), w.d.service, w.d.context, o.ref(), "its keys are credentials of a friend, which the store has")
 				return reference
+			}
+			if ref.Get("optional").True() && !slices.ContainsFunc(o.keys(), func(f source.Field) bool { return f.Key == ref.Get("key").Str() }) {
+				return nil
 			}
 			return w.stored(o, ref.Get("key").Str())
 		}
@@ -71,7 +79,31 @@ func (w *work) variable(name string, v *source.Value) *source.Value {
 		}
 		return mapOf(entry("valueFrom", mapOf(entry("fieldRef", field))))
 	}
-	return mapOf(entry("valueFrom", from))
+	return mapOf(entry("valueFrom", w.asIs(from)))
+}
+
+// verbatim writes a variable that comes from a ConfigMap's key. Kubernetes takes
+// its text as it is, and what stands in the place of a variable's value not: there
+// $(NAME) is another variable. Nil is a text that no variable can hold.
+func (w *work) verbatim(name string, o *object, f source.Field) *source.Value {
+	content := f.Value.Str()
+	if strings.Contains(content, "\x00") {
+		w.c.p.report.add(LeftOut, f.Origin, w.d.service, w.d.context, o.ref()+" "+f.Key, "no variable can hold a NUL: %s", name)
+		return nil
+	}
+	return w.plain(name, text(unexpanded(content)), f.Origin)
+}
+
+// unexpanded doubles each $ by which Kubernetes would put a variable in a text.
+func unexpanded(text string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		b.WriteByte(text[i])
+		if text[i] == '$' && i+1 < len(text) && (text[i+1] == '$' || text[i+1] == '(') {
+			b.WriteByte('$')
+		}
+	}
+	return b.String()
 }
 
 // environments says that a ConfigMap is variables of a service now.
@@ -83,8 +115,10 @@ func (c *cluster) environments(o *object, d *draft) {
 // among them that do not.
 var (
 	secretName = regexp.MustCompile(`(?i)(password|passwd|secret|token|api_?key|access_?key|private_?key|credential|_pass$|_pwd$)`)
-	publicName = regexp.MustCompile(`(?i)(file|path|url|uri|host|name|user|id|enabled|ttl|expir\w*|timeout|length|_allow_\w*|allow_empty_\w*|random_\w*|endpoint|issuer|type|header|algorithm)$`)
-	userinURL  = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*://[^/@\s:]*:([^/@\s]+)@`)
+	publicName = regexp.MustCompile(`(?i)(file|path|url|uri|host|port|name|user|id|enabled|ttl|expir\w*|timeout|length|_allow_\w*|allow_empty_\w*|random_\w*|endpoint|issuer|type|header|algorithm)$`)
+	// anyUserinfo is a password in a URL.
+	anyUserinfo = regexp.MustCompile(`[a-zA-Z][a-zA-Z0-9+.-]*://[^/@\s:]*:([^/@\s]+)@`)
+	userinURL   = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*://[^/@\s:]*:([^/@\s]+)@`)
 )
 
 // plain writes a variable whose value stands in the source. What looks like a
@@ -96,8 +130,8 @@ func (w *work) plain(name string, v *source.Value, at source.Origin) *source.Val
 	}
 	addressed := w.addressed(name, v)
 	secret := secretName.MatchString(name) && !publicName.MatchString(name) && v.Text != "" && !strings.Contains(v.Text, "$(")
-	if m := userinURL.FindStringSubmatch(v.Text); m != nil && !strings.HasPrefix(m[1], "$(") && !strings.Contains(addressed.Text, ".credentials.") {
-		secret = true
+	for _, m := range anyUserinfo.FindAllStringSubmatch(addressed.Text, -1) {
+		secret = secret || !strings.HasPrefix(m[1], "$(") && !strings.HasPrefix(m[1], "${friends.")
 	}
 	if !secret || slices.Contains([]string{"true", "false", "yes", "no"}, strings.ToLower(v.Text)) {
 		return addressed
@@ -156,21 +190,27 @@ func (w *work) envFrom(from, out *source.Value) *source.Value {
 		}
 		o.used = true
 		all := source.NewMap(source.Origin{})
-		data := o.data()
 		for _, f := range o.keys() {
 			name := prefix + f.Key
+			var value *source.Value
 			switch {
 			case !descriptor.EnvName(name):
+				w.c.p.report.add(LeftOut, f.Origin, w.d.service, w.d.context, o.ref()+" "+f.Key, "%s cannot be the name of a variable", name)
 			case kind == "secret":
-				all.Set(name, w.stored(o, f.Key))
+				value = w.stored(o, f.Key)
+			case o.v.Get("data").Get(f.Key) == nil:
+				w.c.p.report.add(LeftOut, f.Origin, w.d.service, w.d.context, o.ref()+" "+f.Key, "Kubernetes makes no variable of binaryData")
 			default:
-				all.Set(name, w.plain(name, text(string(data[f.Key])), f.Origin))
+				value = w.verbatim(name, o, f)
+			}
+			if value != nil {
+				all.Set(name, value)
 			}
 		}
 		if kind == "configMap" {
 			w.c.environments(o, w.d)
 		}
-		// What env says itself comes last, and decides.
+		// What env says itself, and what later items say, comes last, and decides.
 		for _, f := range out.Get("env").FieldsOrNone() {
 			all.Set(f.Key, f.Value)
 		}
@@ -202,7 +242,7 @@ func (w *work) addressed(name string, v *source.Value) *source.Value {
 		port, rest := cutPort(after)
 		url := strings.HasSuffix(before, "://") || strings.HasSuffix(before, "@") && strings.Contains(before, "://")
 		alone := before == "" && (after == "" || port != "")
-		list := (before == "" || strings.HasSuffix(before, ",") || strings.HasSuffix(before, "=") || strings.HasSuffix(before, " ")) && port != ""
+		list := (before == "" || strings.HasSuffix(before, ",") || strings.HasSuffix(before, "=") || strings.HasSuffix(before, " ") || strings.HasSuffix(before, "(")) && port != ""
 		switch {
 		case url, list:
 		case alone && after == "" && (name == "" || !addressName.MatchString(name)) && !strings.Contains(host, ".svc"):
@@ -226,7 +266,7 @@ func (w *work) addressed(name string, v *source.Value) *source.Value {
 		return escaped(v)
 	}
 	b.WriteString(strings.ReplaceAll(in[last:], "${", "$${"))
-	out := text(w.withCredentials(b.String()))
+	out := text(w.withCredentials(b.String(), v.Origin))
 	out.Origin = v.Origin
 	return out
 }
@@ -258,6 +298,22 @@ func (c *cluster) addressee(host string) *work {
 	return c.byService(name)
 }
 
+// replicaOf gives the workload of which a host name means one replica,
+// REPLICA.SERVICE, or nil.
+func (c *cluster) replicaOf(host string) *work {
+	_, rest, _ := strings.Cut(host, ".")
+	if to := c.addressee(rest); to != nil && to.is("StatefulSet") {
+		return to
+	}
+	service, _, _ := strings.Cut(rest, ".")
+	for _, w := range c.works {
+		if service != "" && w.is("StatefulSet") && w.spec().Get("serviceName").Str() == service {
+			return w
+		}
+	}
+	return nil
+}
+
 // portReference writes a port of a service by the name of its route.
 func (w *work) portReference(friend, port string) string {
 	first := true
@@ -287,6 +343,11 @@ var clusterHost = regexp.MustCompile(`[a-z0-9][-a-z0-9]*\.([a-z0-9][-a-z0-9]*)\.
 // outside notes that a text names a host outside of the cluster: the
 // NetworkPolicy that kai makes has to let it through.
 func (w *work) outside(text string, at source.Origin) {
+	for _, host := range hostPort.FindAllString(text, -1) {
+		if to := w.c.replicaOf(host); to != nil && to != w {
+			w.use(to)
+		}
+	}
 	for _, m := range clusterHost.FindAllStringSubmatch(text, -1) {
 		if m[1] == w.c.namespace || w.elsewhere {
 			continue
@@ -296,7 +357,7 @@ func (w *work) outside(text string, at source.Origin) {
 	}
 	for _, m := range urlHost.FindAllStringSubmatch(text, -1) {
 		host := m[1]
-		if !strings.Contains(host, ".") || net.ParseIP(host) != nil || strings.Contains(host, ".svc") || strings.HasSuffix(host, ".local") {
+		if !strings.Contains(host, ".") || w.c.replicaOf(host) != nil || net.ParseIP(host) != nil || strings.Contains(host, ".svc") || strings.HasSuffix(host, ".local") {
 			continue
 		}
 		if w.internet {

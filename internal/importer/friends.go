@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"encoding/base64"
 	"path"
 	"regexp"
 	"slices"
@@ -20,6 +21,8 @@ type server struct {
 	// keys of the friend's credentials, and whether its database is its own matter.
 	secret, username string
 	hasDatabase      bool
+	// root is who has a password of its own beside that of the user, rootSecret.
+	root, rootSecret string
 }
 
 func null() *source.Value { return &source.Value{Kind: source.Null} }
@@ -38,7 +41,7 @@ func unlocked(values ...string) *source.Value {
 // servers are the library's friends that an image tells.
 var servers = []server{
 	{friend: "postgresql", images: []string{"postgres", "postgresql", "postgis"}, password: []string{"POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD"}, user: []string{"POSTGRES_USER", "POSTGRESQL_USERNAME"}, database: []string{"POSTGRES_DB", "POSTGRESQL_DATABASE"}, secret: "password", username: "username", hasDatabase: true},
-	{friend: "mysql", images: []string{"mysql", "mariadb", "percona"}, password: []string{"MYSQL_PASSWORD", "MARIADB_PASSWORD", "MYSQL_ROOT_PASSWORD", "MARIADB_ROOT_PASSWORD"}, user: []string{"MYSQL_USER", "MARIADB_USER"}, database: []string{"MYSQL_DATABASE", "MARIADB_DATABASE"}, secret: "password", username: "username", hasDatabase: true},
+	{friend: "mysql", images: []string{"mysql", "mariadb", "percona"}, password: []string{"MYSQL_PASSWORD", "MARIADB_PASSWORD", "MYSQL_ROOT_PASSWORD", "MARIADB_ROOT_PASSWORD"}, user: []string{"MYSQL_USER", "MARIADB_USER"}, database: []string{"MYSQL_DATABASE", "MARIADB_DATABASE"}, secret: "password", username: "username", hasDatabase: true, root: "root", rootSecret: "rootPassword"},
 	{friend: "mongodb", images: []string{"mongo", "mongodb"}, password: []string{"MONGO_INITDB_ROOT_PASSWORD", "MONGODB_ROOT_PASSWORD"}, user: []string{"MONGO_INITDB_ROOT_USERNAME"}, database: []string{"MONGO_INITDB_DATABASE"}, open: unlocked("env"), secret: "password", username: "username", hasDatabase: true},
 	{friend: "redis", images: []string{"redis", "redis-stack-server"}, password: []string{"REDIS_PASSWORD", "--requirepass"}, open: unlocked("args", "env"), secret: "password", username: "username"},
 	{friend: "valkey", images: []string{"valkey"}, password: []string{"VALKEY_PASSWORD", "--requirepass"}, open: unlocked("args", "env"), secret: "password", username: "username"},
@@ -54,7 +57,9 @@ type recognised struct {
 	*server
 	locked     bool   // the source sets a password
 	password   string // in clear, or as secret:NAME/KEY
+	ofRoot     string // the password of root, where it is another or the only one
 	user, name string // of the database
+	settled    bool   // its user and its database are known
 }
 
 // useOf is a service that a workload talks to.
@@ -92,9 +97,14 @@ func (c *cluster) recognise() {
 		for _, v := range w.main.Get("env").ItemsOrNone() {
 			name := v.Get("name").Str()
 			value := w.literal(v)
+			if s.root != "" && strings.Contains(name, "ROOT_PASSWORD") && slices.Contains(s.password, name) {
+				r.ofRoot = value
+			}
 			switch {
 			case slices.Contains(s.password, name) && (r.password == "" || !strings.Contains(name, "ROOT")):
 				r.locked, r.password = true, value
+			case slices.Contains(s.password, strings.TrimSuffix(name, "_FILE")):
+				r.locked = true
 			case slices.Contains(s.user, name):
 				r.user = value
 			case slices.Contains(s.database, name):
@@ -178,22 +188,73 @@ func (w *work) friendName(by *work) string {
 // scan goes through what a workload's containers say, to find out whom it talks
 // to before anything is written.
 func (w *work) scan() {
+	w.eachText(func(name, value string) { w.addressed(name, text(value)) })
+}
+
+// eachText calls back for each text that a workload's containers get: a variable
+// with its name, or an argument without one.
+func (w *work) eachText(found func(name, value string)) {
 	for _, c := range append(w.pod.Get("containers").ItemsOrNone(), w.pod.Get("initContainers").ItemsOrNone()...) {
 		for _, v := range c.Get("env").ItemsOrNone() {
 			if value := w.literal(v); !strings.HasPrefix(value, secretMark) {
-				w.addressed(v.Get("name").Str(), text(value))
+				found(v.Get("name").Str(), value)
 			}
 		}
 		for _, from := range c.Get("envFrom").ItemsOrNone() {
 			if o := w.c.find("ConfigMap", from.At("configMapRef", "name").Str()); o != nil {
 				for _, f := range o.keys() {
-					w.addressed(from.Get("prefix").Str()+f.Key, text(f.Value.Str()))
+					found(from.Get("prefix").Str()+f.Key, f.Value.Str())
 				}
 			}
 		}
 		for _, word := range append(c.Get("command").Strings(), c.Get("args").Strings()...) {
-			w.addressed("", text(word))
+			found("", word)
 		}
+	}
+}
+
+// serverURL is a URL with what a server's has: user, password, host, database.
+var serverURL = regexp.MustCompile(`[a-zA-Z][a-zA-Z0-9+.-]*://(?:([^/@\s:]*)(?::([^/@\s]*))?@)?([a-zA-Z0-9][-a-zA-Z0-9.]*)(?::[0-9]+)?(?:/([-a-zA-Z0-9_.$]+))?`)
+
+// settleDatabases takes a server's user and database from those that talk to it,
+// where the server itself does not say them.
+func (c *cluster) settleDatabases() {
+	for _, by := range c.works {
+		var servers []*recognised
+		for _, u := range by.uses {
+			if r := u.to.friend; r != nil && r.hasDatabase {
+				servers = append(servers, r)
+			}
+		}
+		by.eachText(func(name, value string) {
+			for _, m := range serverURL.FindAllStringSubmatch(value, -1) {
+				if to := c.addressee(m[3]); to != nil && to.friend != nil && to != by {
+					to.friend.take(m[1], m[4])
+				}
+			}
+			switch {
+			case len(servers) != 1 || strings.ContainsAny(value, ":/$"):
+			case databaseName.MatchString(name):
+				servers[0].take("", value)
+			case userName.MatchString(name) && servers[0].locked:
+				servers[0].take(value, "")
+			}
+		})
+	}
+	for _, w := range c.works {
+		if w.friend != nil {
+			w.friend.settled = true
+		}
+	}
+}
+
+// take notes the user and the database that a consumer names.
+func (r *recognised) take(user, database string) {
+	if r.user == "" && user != "" && user != r.root && r.username != "" && r.locked && !strings.Contains(user, "$") {
+		r.user = user
+	}
+	if r.hasDatabase && r.name == "" && !strings.Contains(database, "$") {
+		r.name = database
 	}
 }
 
@@ -201,6 +262,9 @@ func (w *work) scan() {
 // those that somebody talks to. A server of one service alone, called after it,
 // is installed with it; others are shared.
 func (p *project) settleFriends(clusters []*cluster) {
+	for _, c := range clusters {
+		c.settleDatabases()
+	}
 	users := map[string]map[string]bool{}
 	for _, c := range clusters {
 		for _, w := range c.works {
@@ -336,17 +400,64 @@ func (w *work) friendSettings(shared bool) *source.Value {
 	case r.secret == "":
 	case !r.locked && r.open != nil:
 		for _, f := range r.open.Fields {
-			out.Set(f.Key, f.Value)
+			out.Set(f.Key, f.Value.Shallow())
 		}
 	case !r.locked:
 		d.report.add(Decide, w.origin(), w.d.service, w.c.environment.name, w.ref(), "the source has no password, and the friend %s has one: give it to its consumers", r.friend)
 	}
 	d.report.add(Decide, w.main.Get("image").OriginOrNone(), w.d.service, w.c.environment.name, w.ref(), "it is the friend %s of kai's library: of the library's version, with a new volume and, where it has one, a password of its own (%s secrets generate); bring the data over", r.friend, d.kai)
+	if resources := w.friendResources(); len(resources.FieldsOrNone()) > 0 {
+		child(out, "values").Set("resources", resources)
+	}
+	w.friendRest()
 	for _, o := range append([]*object{w.primary}, w.more...) {
 		w.goesWith(o)
 	}
 	w.c.settleFriendParts(w)
 	return out
+}
+
+// friendResources gives the resources that a server has in the source. A limit of
+// the library's that is below what it asks for is taken away.
+func (w *work) friendResources() *source.Value {
+	out := w.resources(w.main, "friend")
+	for _, f := range out.Get("requests").FieldsOrNone() {
+		if out.Get("limits").Get(f.Key) == nil && moreThan(f.Value, flavorLimits[f.Key]) {
+			child(out, "limits").Set(f.Key, null())
+		}
+	}
+	return out
+}
+
+// friendRest reports what a server's container says that its friend does not. Of
+// Compose's keys the report tells one by one.
+func (w *work) friendRest() {
+	if w.c.published != nil {
+		return
+	}
+	say := func(v *source.Value, what string) {
+		w.c.p.report.add(LeftOut, v.Origin, w.d.service, w.c.environment.name, w.ref()+" "+what, "the friend %s has it in its own way: give it what it still needs under values", w.friend.friend)
+	}
+	for _, key := range []string{"command", "args", "lifecycle", "workingDir"} {
+		if v := w.main.Get(key); !v.IsNull() {
+			say(v, key)
+		}
+	}
+	for _, v := range w.main.Get("env").ItemsOrNone() {
+		if name := v.Get("name").Str(); !w.friend.knows(name) {
+			say(v, "env "+name)
+		}
+	}
+	for _, v := range w.pod.Get("initContainers").ItemsOrNone() {
+		say(v, "initContainers "+v.Get("name").Str())
+	}
+}
+
+// knows says whether a variable is one that the friend has by its credentials and
+// its config.
+func (s *server) knows(name string) bool {
+	name = strings.TrimSuffix(name, "_FILE")
+	return slices.Contains(s.password, name) || slices.Contains(s.user, name) || slices.Contains(s.database, name)
 }
 
 // goesWith says of an object that it is the friend's matter now.
@@ -418,11 +529,15 @@ func (w *work) credential(name, value string) *source.Value {
 			continue
 		}
 		prefix := "${friends." + u.to.friendName(w) + "."
+		secret := secretName.MatchString(name) || strings.HasPrefix(value, secretMark)
 		switch {
-		case r.locked && value == r.password && (secretName.MatchString(name) || strings.HasPrefix(value, secretMark)):
+		case r.locked && secret && w.c.same(value, r.ofRoot) && (r.user == "" || !w.c.same(value, r.password) || w.isRoot(r)):
+			u.speaks = true
+			return text(prefix + "credentials." + r.rootSecret + "}")
+		case r.locked && secret && w.c.same(value, r.password):
 			u.speaks = true
 			return text(prefix + "credentials." + r.secret + "}")
-		case r.locked && value == r.user && (userName.MatchString(name) || strings.HasPrefix(value, secretMark)):
+		case r.locked && w.c.same(value, r.user) && (userName.MatchString(name) || strings.HasPrefix(value, secretMark)):
 			u.speaks = true
 			return text(prefix + "credentials." + r.username + "}")
 		case r.hasDatabase && value == r.name && databaseName.MatchString(name):
@@ -433,12 +548,42 @@ func (w *work) credential(name, value string) *source.Value {
 	return nil
 }
 
+// same says whether two values are one, of which each may stand in a Secret.
+func (c *cluster) same(a, b string) bool {
+	return b != "" && (a == b || c.secretValue(a) == c.secretValue(b))
+}
+
+// secretValue gives the value of a name that begins with secretMark, where the
+// source has it, and otherwise what it is given.
+func (c *cluster) secretValue(s string) string {
+	name, key, ok := strings.Cut(strings.TrimPrefix(s, secretMark), "/")
+	if !ok || !strings.HasPrefix(s, secretMark) {
+		return s
+	}
+	if o := c.find("Secret", name); o != nil {
+		if data := o.v.At("stringData", key).Str(); data != "" {
+			return data
+		}
+		if raw, err := base64.StdEncoding.DecodeString(o.v.At("data", key).Str()); err == nil && len(raw) > 0 {
+			return string(raw)
+		}
+	}
+	return s
+}
+
+// isRoot says whether some variable has the workload come to a server as root.
+func (w *work) isRoot(r *recognised) bool {
+	found := false
+	w.eachText(func(name, value string) { found = found || userName.MatchString(name) && value == r.root })
+	return found
+}
+
 // withCredentials puts references in the place of a server's user, password and
 // database in a URL that leads to it.
-func (w *work) withCredentials(text string) string {
+func (w *work) withCredentials(text string, at source.Origin) string {
 	for _, u := range w.uses {
 		r := u.to.friend
-		if r == nil || !r.locked || r.secret == "" || !strings.Contains(text, "${friends."+u.to.friendName(w)+".") {
+		if r == nil || !r.settled || !r.locked || r.secret == "" || !strings.Contains(text, "${friends."+u.to.friendName(w)+".") {
 			continue
 		}
 		head, rest, ok := strings.Cut(text, "://")
@@ -454,13 +599,37 @@ func (w *work) withCredentials(text string) string {
 			continue
 		}
 		prefix := "${friends." + u.to.friendName(w) + "."
-		if user != "" {
+		secret := r.secret
+		switch {
+		case user == r.root && r.root != "":
+			secret = r.rootSecret
+		case user != "":
+			if r.user != "" && user != r.user && !strings.ContainsAny(user+r.user, "$:") {
+				w.c.p.report.add(Changed, at, w.d.service, w.d.context, "user "+user, "the friend %s makes the user %s alone, as whom it comes now", u.to.friendName(w), r.user)
+			}
 			user = prefix + "credentials." + r.username + "}"
 		}
-		if r.name != "" {
-			tail = strings.Replace(tail, "/"+r.name, "/"+prefix+"config.database}", 1)
-		}
-		return head + "://" + user + ":" + prefix + "credentials." + r.secret + "}@" + tail
+		return head + "://" + user + ":" + prefix + "credentials." + secret + "}@" + w.withDatabase(tail, prefix, u.to, at)
 	}
 	return text
+}
+
+// withDatabase puts a reference in the place of the database in what follows a
+// server's host and port in a URL.
+func (w *work) withDatabase(tail, prefix string, to *work, at source.Origin) string {
+	r := to.friend
+	host, path, ok := strings.Cut(tail, "/")
+	name := path[:len(path)-len(strings.TrimLeftFunc(path, isNamed))]
+	if !ok || name == "" || !r.hasDatabase || strings.Contains(host, ",") {
+		return tail
+	}
+	if name == r.name {
+		return host + "/" + prefix + "config.database}" + path[len(name):]
+	}
+	w.c.p.report.add(Decide, at, w.d.service, w.d.context, "database "+name, "the friend %s makes the database %s alone: make this one as well, or a friend of its own", to.friendName(w), r.name)
+	return tail
+}
+
+func isNamed(c rune) bool {
+	return c == '_' || c == '-' || c == '.' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }

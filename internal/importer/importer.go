@@ -29,8 +29,10 @@ type Tree struct {
 // Options say what is imported.
 type Options struct {
 	Trees []Tree
-	Name  string // of the workspace
-	Kai   string // how kai was called, for the commands that a report names; "" is kai
+	Name  string // of the workspace, "" for what the source says, or else Folder
+	// Folder is the name of a workspace of which neither says the name.
+	Folder string
+	Kai    string // how kai was called, for the commands that a report names; "" is kai
 }
 
 // File is a file of the workspace that an import makes.
@@ -178,7 +180,7 @@ func (p *project) result() *Result {
 
 // newProject begins a workspace.
 func newProject(o Options) *project {
-	p := &project{name: o.Name, kai: cmp.Or(o.Kai, "kai"), shared: map[string]bool{}, report: &Report{Entries: []Entry{}}}
+	p := &project{name: cmp.Or(o.Name, o.Folder), kai: cmp.Or(o.Kai, "kai"), shared: map[string]bool{}, report: &Report{Entries: []Entry{}}}
 	for _, t := range o.Trees {
 		p.environment(t.Context)
 	}

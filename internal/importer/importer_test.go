@@ -7,10 +7,12 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/helm-kai/helm-kai/internal/build"
@@ -50,11 +52,31 @@ func cases() []importCase {
 
 func run(t *testing.T, c importCase) *importer.Result {
 	t.Helper()
-	result, findings := c.run(importer.Options{Trees: c.trees, Name: "imported"})
-	if findings.Err() != nil {
-		t.Fatal(findings)
+	result, err := c.result()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := result.Compare(t.Context()); err != nil {
+	return result
+}
+
+// result imports a source and compares, which has charts made and rendered.
+func (c importCase) result() (*importer.Result, error) {
+	result, findings := c.run(importer.Options{Trees: c.trees, Name: "imported"})
+	if err := findings.Err(); err != nil {
+		return nil, err
+	}
+	return result, result.Compare(context.Background())
+}
+
+// imports are what the cases came to, by name.
+var imports sync.Map
+
+// imported gives what a case comes to, which all tests share and none changes.
+func imported(t *testing.T, c importCase) *importer.Result {
+	t.Helper()
+	once, _ := imports.LoadOrStore(c.name, sync.OnceValues(c.result))
+	result, err := once.(func() (*importer.Result, error))()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return result
@@ -66,7 +88,7 @@ func TestGolden(t *testing.T) {
 	for _, c := range cases() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			result := run(t, c)
+			result := imported(t, c)
 			var b bytes.Buffer
 			for _, f := range result.Files {
 				fmt.Fprintf(&b, "-- %s --\n%s", f.Path, f.Data)
@@ -100,7 +122,7 @@ var secrets = []string{"swordfish9", "hunter2hunter2", "hunter3hunter3", "aHVudG
 func TestNoSecretIsCopied(t *testing.T) {
 	t.Parallel()
 	for _, c := range cases() {
-		result := run(t, c)
+		result := imported(t, c)
 		var b bytes.Buffer
 		if err := result.Report.WriteJSON(&b); err != nil {
 			t.Fatal(err)
@@ -126,7 +148,7 @@ func TestGenerates(t *testing.T) {
 		if c.unfinished {
 			continue
 		}
-		w, findings := workspace.Open(importer.FS(run(t, c).Files))
+		w, findings := workspace.Open(importer.FS(imported(t, c).Files))
 		if findings.Err() != nil {
 			t.Fatalf("%s: %v", c.name, findings)
 		}
@@ -172,7 +194,7 @@ func rendered(t *testing.T, w *workspace.Workspace, name string) []manifest.Obje
 func TestDifferencesAreReported(t *testing.T) {
 	t.Parallel()
 	for _, c := range cases()[:2] {
-		result := run(t, c)
+		result := imported(t, c)
 		w, findings := workspace.Open(importer.FS(result.Files))
 		if findings.Err() != nil {
 			t.Fatal(findings)
@@ -250,8 +272,9 @@ func objects(t *testing.T, tree importer.Tree) []manifest.Object {
 // nothing that is rendered changes, it need not have been written.
 func TestNothingIsADefault(t *testing.T) {
 	t.Parallel()
+	kit := build.NewKit()
 	for _, c := range cases()[:2] {
-		result := run(t, c)
+		result := imported(t, c)
 		for i, f := range result.Files {
 			if filepath.Base(f.Path) != "kai.yaml" {
 				continue
@@ -261,7 +284,7 @@ func TestNothingIsADefault(t *testing.T) {
 				t.Fatal(findings)
 			}
 			service := root.Get("name").Str()
-			want := manifestsOf(t, result.Files, service)
+			want := slices.Collect(manifestsOf(kit, result.Files, service))
 			for n := range root.Get("contexts").Items {
 				for _, path := range leaves(root.Get("contexts").Items[n], nil) {
 					if slices.Contains([]string{"name", "extends", "flavor"}, path[0]) || path[0] == "job" {
@@ -270,7 +293,15 @@ func TestNothingIsADefault(t *testing.T) {
 					files := slices.Clone(result.Files)
 					changed := without(root, append([]string{"contexts", fmt.Sprint(n)}, path...))
 					files[i].Data = source.AppendYAML(nil, changed, nil)
-					if got := manifestsOf(t, files, service); got == want {
+					same := 0
+					for text := range manifestsOf(kit, files, service) {
+						if same == len(want) || text != want[same] {
+							same = -1
+							break // the first context that differs decides
+						}
+						same++
+					}
+					if same == len(want) {
 						t.Errorf("%s: %s: contexts[%d].%s changes nothing", c.name, service, n, strings.Join(path, "."))
 					}
 				}
@@ -279,26 +310,35 @@ func TestNothingIsADefault(t *testing.T) {
 	}
 }
 
-// manifestsOf renders a service in all contexts, or gives what kai has against it.
-func manifestsOf(t *testing.T, files []importer.File, service string) string {
-	t.Helper()
-	w, findings := workspace.Open(importer.FS(files))
+// manifestsOf renders a service in one context after the other, or gives what kai
+// has against it.
+func manifestsOf(kit *build.Kit, files []importer.File, service string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		w, findings := workspace.Open(importer.FS(files))
+		if findings.Err() != nil {
+			yield(findings.Error())
+			return
+		}
+		for _, name := range w.ContextNames() {
+			if !yield(manifestsIn(kit, w, name, service)) {
+				return
+			}
+		}
+	}
+}
+
+func manifestsIn(kit *build.Kit, w *workspace.Workspace, name, service string) string {
+	releases, findings := build.Charts(context.Background(), w, name, build.Options{Only: service, Kit: kit})
 	if findings.Err() != nil {
 		return findings.Error()
 	}
 	var b strings.Builder
-	for _, name := range w.ContextNames() {
-		releases, findings := build.Charts(context.Background(), w, name, build.Options{Only: service})
-		if findings.Err() != nil {
-			return findings.Error()
+	for _, r := range releases {
+		result, err := build.Render(context.Background(), r, render.Options{})
+		if err != nil {
+			return err.Error()
 		}
-		for _, r := range releases {
-			result, err := build.Render(context.Background(), r, render.Options{})
-			if err != nil {
-				return err.Error()
-			}
-			b.WriteString(result.Text())
-		}
+		b.WriteString(result.Text())
 	}
 	return b.String()
 }
@@ -336,7 +376,7 @@ func without(v *source.Value, path []string) *source.Value {
 func TestReportJSON(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	if err := run(t, cases()[0]).Report.WriteJSON(&b); err != nil {
+	if err := imported(t, cases()[0]).Report.WriteJSON(&b); err != nil {
 		t.Fatal(err)
 	}
 	var report struct {

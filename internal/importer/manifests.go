@@ -84,6 +84,7 @@ func (p *project) clusters(clusters []*cluster) {
 			p.report.add(Carried, w.origin(), w.d.service, c.environment.name, w.ref(), "a service of the flavor %s", w.d.flavor)
 		}
 		c.scaling()
+		c.keep()
 		c.uncalled()
 		c.rest()
 	}
@@ -165,7 +166,36 @@ func (c *cluster) sharedService(o *object) {
 		return
 	}
 	slices.SortStableFunc(those, func(a, b *work) int { return a.origin().Line - b.origin().Line })
-	those[0].manifest(o, nil)
+	those[0].manifest(o, func(spec *source.Value) {
+		ports := spec.Get("ports").Shallow()
+		for i, p := range ports.Items {
+			ports.Items[i] = c.sharedPort(o, p, those)
+		}
+		spec.Set("ports", ports)
+	})
 	those[0].d.notes["objects"] = "The Service " + o.name + " leads to the pods of several services. Who calls it needs each of them as a friend."
 	c.p.report.add(Decide, o.origin(), those[0].d.service, c.environment.name, o.ref(), "it leads to the pods of several services, and is a manifest of the first one's, under objects; the NetworkPolicies let in who has each of them as a friend")
+}
+
+// sharedPort gives a port of a Service for the pods of several workloads: a port
+// of theirs that it names may be called otherwise now, so it has the number.
+func (c *cluster) sharedPort(o *object, p *source.Value, those []*work) *source.Value {
+	target := p.Get("targetPort")
+	if target == nil || target.Kind != source.String {
+		return p
+	}
+	numbers := map[int]bool{}
+	for _, w := range those {
+		_, number, _ := w.target(target, 0, "TCP")
+		numbers[number] = true
+	}
+	if len(numbers) > 1 || numbers[0] {
+		c.p.report.add(Decide, target.Origin, those[0].d.service, c.environment.name, o.ref()+" port "+p.Get("port").Str(), "%s is not the same port of all the services that it leads to: give their routes that name", target.Str())
+		return p
+	}
+	out := p.Shallow()
+	for number := range numbers {
+		out.Set("targetPort", source.NewInt(target.Origin, number))
+	}
+	return out
 }

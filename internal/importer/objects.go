@@ -15,6 +15,7 @@ type object struct {
 	kind, name, namespace string
 	group                 string
 	used                  bool // it is told about in the report
+	kept                  bool // it stays under its name
 }
 
 // ref gives the object as people name it.
@@ -32,6 +33,8 @@ type cluster struct {
 	depends map[string][]string // by a service, those that it starts after
 	// published are services that are called from outside, of which is asked already.
 	published map[string]bool
+	dotted    map[string]bool   // names that stand behind a dot in some text
+	placed    []*source.Value   // selectors of several workloads' pods, in rules of scheduling
 	renamed   map[string]string // by the source's KIND/NAME, the name that the import gives it
 }
 
@@ -48,7 +51,8 @@ type work struct {
 	more    []*object     // other Services
 	routes  []routeOf
 	planned planned
-	exposed *source.Value // by what it is exposed, with its settings
+	mounted map[string]string // by the name of a mount, what it is
+	exposed *source.Value     // by what it is exposed, with its settings
 	// exposedBare says that a route is exposed under any host.
 	exposedBare bool
 	uses        []*useOf
@@ -63,6 +67,7 @@ type routeOf struct {
 	port          int
 	containerPort int
 	protocol      string
+	container     *source.Value // that opens it
 }
 
 // Of an object, metadata that others look at.
@@ -186,9 +191,37 @@ func selects(selector, labels *source.Value) bool {
 	return true
 }
 
-// selectsBy is selects for a LabelSelector; expressions fit nothing.
+// selectsBy is selects for a LabelSelector. One that says nothing fits nothing.
 func selectsBy(selector, labels *source.Value) bool {
-	return len(selector.Get("matchExpressions").ItemsOrNone()) == 0 && selects(selector.Get("matchLabels"), labels)
+	expressions := selector.Get("matchExpressions").ItemsOrNone()
+	for _, e := range expressions {
+		label := labels.Get(e.Get("key").Str())
+		within := label != nil && slices.Contains(e.Get("values").Strings(), label.Str())
+		switch e.Get("operator").Str() {
+		case "In":
+			if !within {
+				return false
+			}
+		case "NotIn":
+			if within {
+				return false
+			}
+		case "Exists":
+			if label == nil {
+				return false
+			}
+		case "DoesNotExist":
+			if label != nil {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	if exact := selector.Get("matchLabels"); len(exact.FieldsOrNone()) > 0 {
+		return selects(exact, labels)
+	}
+	return len(expressions) > 0
 }
 
 // workloads finds the workloads and their pods.
@@ -207,7 +240,12 @@ func (c *cluster) workloads() {
 		}
 		w := &work{object: o, c: c, pod: template.Get("spec"), labels: template.At("metadata", "labels")}
 		containers := w.pod.Get("containers").ItemsOrNone()
+		hooks := strings.FieldsFunc(o.annotations().Get("helm.sh/hook").Str(), func(r rune) bool { return r == ',' || r == ' ' })
 		switch {
+		case len(hooks) > 0 && !slices.ContainsFunc(hooks, isInstallHook):
+			o.used = true
+			c.p.report.add(LeftOut, o.origin(), "", c.name, o.ref(), "it is a hook of Helm's (%s), and kai runs nothing then: put it under objects, whose hooks Helm and kai run", strings.Join(hooks, ", "))
+			continue
 		case o.is("ReplicaSet", "Pod"):
 			o.used = true
 			c.p.report.add(LeftOut, o.origin(), "", c.name, o.ref(), "kai makes no %ss; a Deployment or a Job makes them", o.kind)
@@ -218,9 +256,18 @@ func (c *cluster) workloads() {
 			continue
 		}
 		o.used = true
+		if len(hooks) > 0 {
+			c.p.report.add(Decide, o.annotations().Get("helm.sh/hook").Origin, "", c.name, o.ref(), "it is a hook of Helm's (%s), and a service of its own now: those that it has to come before need it as a friend ({service: %s, needs: true}), and it needs those that it comes after", strings.Join(hooks, ", "), slug(o.name))
+		}
 		w.main = mainContainer(containers, o.name)
 		c.works = append(c.works, w)
 	}
+}
+
+// isInstallHook says whether a hook of Helm's runs when a release is installed or
+// upgraded, as a service of the flavor job does.
+func isInstallHook(hook string) bool {
+	return slices.Contains([]string{"pre-install", "post-install", "pre-upgrade", "post-upgrade"}, hook)
 }
 
 // mainContainer is the one that is called like the workload, or the first.

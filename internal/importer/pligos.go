@@ -308,12 +308,14 @@ func (s *pligos) fields(spec *source.Value) {
 			d.set("command", s.command(f.Value))
 		case "probes":
 			d.set("probes", s.probes(f.Value))
-		case "env", "resources", "labels", "annotations", "replicas", "args":
-			d.set(f.Key, f.Value)
+		case "env":
+			d.set("env", s.env(f.Value))
+		case "resources", "labels", "annotations", "replicas", "args":
+			d.set(f.Key, literal(f.Value))
 		case "replicaCount":
 			d.set("replicas", f.Value)
 		case "mounts":
-			s.mounts(f.Value)
+			d.add("mounts", s.mounts(f.Value)...)
 		case "ingress":
 			s.ingress(f.Value)
 		default:
@@ -365,6 +367,10 @@ func (s *pligos) listed(v *source.Value) []*source.Value {
 
 // container carries over a container: the first is the main one.
 func (s *pligos) container(c *source.Value, main bool, routes *source.Value) {
+	if c.Kind != source.Map {
+		s.p.report.add(LeftOut, c.Origin, s.name, s.context, "container "+c.Str(), "there is no such instance")
+		return
+	}
 	out := s.draft.fields
 	if !main {
 		out = mapOf(entry("name", text(cmp.Or(slug(c.Get("name").Str()), "sidecar"))))
@@ -384,7 +390,9 @@ func (s *pligos) container(c *source.Value, main bool, routes *source.Value) {
 			}
 			all := listOf()
 			for _, r := range s.listed(f.Value) {
-				all.Items = append(all.Items, s.route(r, ""))
+				if v := s.route(r, ""); v != nil {
+					all.Items = append(all.Items, v)
+				}
 			}
 			setIn(out, "routes", all)
 		case "probes":
@@ -393,13 +401,15 @@ func (s *pligos) container(c *source.Value, main bool, routes *source.Value) {
 			}
 		case "livenessProbe", "readinessProbe", "startupProbe":
 			setIn(probes, strings.TrimSuffix(f.Key, "Probe"), s.probe(f.Value))
-		case "env", "resources", "args", "lifecycle":
-			setIn(out, f.Key, f.Value)
+		case "env":
+			setIn(out, "env", s.env(f.Value))
+		case "resources", "args", "lifecycle":
+			setIn(out, f.Key, literal(f.Value))
 		case "mounts":
 			if main {
-				s.mounts(f.Value)
+				s.draft.add("mounts", s.mounts(f.Value)...)
 			} else {
-				s.left(f, "container "+c.Get("name").Str())
+				setIn(out, "mounts", listOf(s.mounts(f.Value)...))
 			}
 		default:
 			s.left(f, "container "+c.Get("name").Str())
@@ -441,8 +451,10 @@ func (s *pligos) command(v *source.Value) *source.Value {
 	out := source.NewMap(source.Origin{})
 	for _, f := range v.FieldsOrNone() {
 		switch f.Key {
-		case "name", "command", "interpreter":
+		case "name":
 			out.Set(f.Key, f.Value)
+		case "command", "interpreter":
+			out.Set(f.Key, literal(f.Value))
 		case "script", "fileName":
 			name := strings.TrimPrefix(path.Clean("/"+f.Value.Str()), "/")
 			for _, candidate := range []string{name, path.Join("script", name)} {
@@ -488,9 +500,9 @@ func (s *pligos) probe(v *source.Value) *source.Value {
 		switch f.Key {
 		case "name":
 		case "http":
-			out.Set("httpGet", f.Value)
+			out.Set("httpGet", literal(f.Value))
 		default:
-			out.Set(f.Key, f.Value)
+			out.Set(f.Key, literal(f.Value))
 		}
 	}
 	if handler(out) == "" {
@@ -534,7 +546,7 @@ func (s *pligos) route(r *source.Value, kind string) *source.Value {
 				s.p.report.add(Decide, f.Origin, s.name, s.context, "route "+r.Get("name").Str()+" tls", "say where the certificate is: tls: {secretName: …}, {secret: …} or {issuer: …}")
 			}
 		case "paths":
-			setIn(out, "paths", f.Value)
+			setIn(out, "paths", literal(f.Value))
 		default:
 			s.left(f, "route")
 		}
@@ -551,22 +563,61 @@ func (s *pligos) route(r *source.Value, kind string) *source.Value {
 	return out
 }
 
-func (s *pligos) mounts(v *source.Value) {
+// env carries over variables, as a map or as a list of names and values. What looks
+// like a secret is one: it is read from the store.
+func (s *pligos) env(v *source.Value) *source.Value {
+	out := source.NewMap(v.Origin)
+	for _, f := range append(slices.Clone(v.FieldsOrNone()), namedValues(v)...) {
+		value := f.Value.Str()
+		clear := secretName.MatchString(f.Key) && !publicName.MatchString(f.Key) && value != "" && value != "true" && value != "false"
+		if !clear && !userinURL.MatchString(value) {
+			out.Set(f.Key, literal(f.Value))
+			continue
+		}
+		key := notKey.ReplaceAllString(strings.ToLower(f.Key), "_")
+		path := s.name + ".secret." + key
+		s.p.hidden = append(s.p.hidden, value)
+		s.p.report.add(Changed, f.Origin, s.name, s.context, "env "+f.Key, "it looks like a secret that stands in the source in clear: it is read from the store")
+		s.p.report.store(s.context, path, s.p.kai+" secrets set -c "+s.context+" "+path, f.Origin)
+		out.Set(f.Key, mapOf(entry("secret", text(key))))
+	}
+	return out
+}
+
+// namedValues gives a list of {name, value} as the fields of a map.
+func namedValues(v *source.Value) []source.Field {
+	var out []source.Field
+	for _, item := range v.ItemsOrNone() {
+		if name := item.Get("name").Str(); name != "" {
+			value := item.Get("value")
+			if item.Has("valueFrom") {
+				value = mapOf(entry("valueFrom", item.Get("valueFrom")))
+			}
+			out = append(out, source.Field{Key: name, Origin: item.Origin, Value: cmp.Or(value, text(""))})
+		}
+	}
+	return out
+}
+
+// mounts carries over mounts.
+func (s *pligos) mounts(v *source.Value) []*source.Value {
+	var all []*source.Value
 	for _, m := range s.listed(v) {
 		where := cmp.Or(m.Get("path").Str(), m.Get("mountPath").Str())
-		out := mapOf(entry("name", text(cmp.Or(slug(m.Get("name").Str()), "mount"))), entry("path", text(where)))
+		out := mapOf(entry("name", text(cmp.Or(slug(m.Get("name").Str()), "mount"))), entry("path", escaped(text(where))))
 		switch {
 		case !strings.HasPrefix(where, "/"):
 			s.p.report.add(LeftOut, m.Origin, s.name, s.context, "mount "+m.Get("name").Str(), "it has no path")
 			continue
 		case m.Has("volume") && m.Get("volume").Kind == source.Map:
-			out.Set("volume", m.Get("volume"))
+			out.Set("volume", literal(m.Get("volume")))
 		default:
 			s.p.report.add(Decide, m.Origin, s.name, s.context, "mount "+m.Get("name").Str(), "it does not say what is mounted: an empty folder, for now")
 			out.Set("volume", mapOf(entry("emptyDir", source.NewMap(source.Origin{}))))
 		}
-		s.draft.add("mounts", out)
+		all = append(all, out)
 	}
+	return all
 }
 
 func (s *pligos) ingress(v *source.Value) {
@@ -578,7 +629,7 @@ func (s *pligos) ingress(v *source.Value) {
 	for _, f := range v.FieldsOrNone() {
 		switch f.Key {
 		case "annotations", "className":
-			setIn(settings, f.Key, f.Value)
+			setIn(settings, f.Key, literal(f.Value))
 		default:
 			s.left(f, "ingress")
 		}
@@ -766,14 +817,14 @@ func (p *project) libraryFriend(friend *source.Value, s *pligos) *source.Value {
 		v.Set("chart", ref)
 		p.report.add(Decide, friend.Origin, s.name, s.context, "friend "+name, "pin its chart: kai lock")
 	}
-	setIn(v, "values", friend.Get("values"))
+	setIn(v, "values", literal(friend.Get("values")))
 	config := source.NewMap(source.Origin{})
 	for _, f := range friend.Get("config").FieldsOrNone() {
 		if strings.Contains(f.Value.Str(), "{{") {
 			p.report.add(Decide, f.Origin, s.name, s.context, "friend "+name+" config."+f.Key, "it is a template of Helm's: say the value, or ${self.address}")
 			continue
 		}
-		config.Set(f.Key, f.Value)
+		config.Set(f.Key, literal(f.Value))
 	}
 	setIn(v, "config", config)
 	credentials := source.NewMap(source.Origin{})

@@ -2,6 +2,7 @@ package importer
 
 import (
 	"cmp"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,8 +19,14 @@ func (w *work) fill() {
 	w.scheduling()
 	w.setMetadata()
 	w.account()
+	var sidecar *source.Value
 	for _, c := range w.pod.Get("initContainers").ItemsOrNone() {
 		d.add(w.listOf(c), w.extra(c))
+		if w.listOf(c) == "sidecars" {
+			sidecar = c
+		} else if sidecar != nil {
+			w.c.p.report.add(Decide, c.Origin, d.service, d.context, "initContainers "+c.Get("name").Str(), "it starts when %s runs, and kai starts all sidecars after the init containers: make it a sidecar's work, or a job that the service needs", sidecar.Get("name").Str())
+		}
 	}
 	for _, c := range w.pod.Get("containers").ItemsOrNone() {
 		if c != w.main {
@@ -61,7 +68,7 @@ func (w *work) podPatches() {
 		if slices.Contains(podKnown, f.Key) || f.Value.IsNull() {
 			continue
 		}
-		w.podPatch().Set(f.Key, f.Value)
+		w.podPatch().Set(f.Key, w.asIs(f.Value))
 	}
 	if links := w.pod.Get("enableServiceLinks"); links.True() {
 		w.podPatch().Set("enableServiceLinks", links)
@@ -110,25 +117,38 @@ func (w *work) container(c, out *source.Value, name string) {
 	w.d.extraEnv = nil
 	setIn(out, "env", env)
 	setIn(out, "resources", w.resources(c, name))
-	setIn(out, "lifecycle", c.Get("lifecycle"))
+	setIn(out, "lifecycle", w.lifecycle(c))
 	for _, f := range c.Fields {
 		if slices.Contains(containerKnown, f.Key) || f.Value.IsNull() || containerDefaults[f.Key] == f.Value.Str() && f.Value.Str() != "" {
 			continue
 		}
 		w.containerField(name, f.Key, f.Value)
 	}
-	for _, from := range c.Get("envFrom").ItemsOrNone() {
+	w.devices(c)
+	w.wholeEnv(c, out, name)
+}
+
+// wholeEnv writes the variables that come from whole ConfigMaps and Secrets. Each
+// item decides over those before it, and all variables over what stays an item:
+// so one that stays keeps those before it.
+func (w *work) wholeEnv(c, out *source.Value, name string) {
+	items := c.Get("envFrom").ItemsOrNone()
+	first := 0
+	for i, from := range slices.Backward(items) {
 		if rest := w.envFrom(from, out); rest != nil {
-			w.containerPatch(name, "envFrom", rest)
+			first = i + 1
+			break
 		}
+	}
+	for _, from := range items[:first] {
+		w.containerPatch(name, "envFrom", from)
 	}
 }
 
 // extra writes an init container or a sidecar.
 func (w *work) extra(c *source.Value) *source.Value {
-	name := cmp.Or(slug(c.Get("name").Str()), "extra")
-	if name == w.d.service {
-		name += "-2"
+	name := w.extraName(c)
+	if slug(c.Get("name").Str()) == w.d.service {
 		w.c.p.report.add(Changed, c.Origin, w.d.service, w.d.context, "container "+c.Get("name").Str(), "it is called %s: the main container is called like the service", name)
 	}
 	out := mapOf(entry("name", text(name)))
@@ -144,11 +164,22 @@ func (w *work) extra(c *source.Value) *source.Value {
 	return out
 }
 
+// extraName gives the name of an init container or a sidecar: the main container
+// has the service's.
+func (w *work) extraName(c *source.Value) string {
+	name := cmp.Or(slug(c.Get("name").Str()), "extra")
+	if name == w.d.service {
+		name += "-2"
+	}
+	return name
+}
+
 // image cuts an image's reference.
 func (w *work) image(c *source.Value) *source.Value {
 	ref := c.Get("image")
 	out := imageOf(ref.Str())
 	if out == nil {
+		w.c.p.report.add(Decide, c.Origin, w.d.service, w.d.context, "container "+c.Get("name").Str(), "it names no image: give it one")
 		return nil
 	}
 	policy := c.Get("imagePullPolicy").Str()
@@ -161,11 +192,23 @@ func (w *work) image(c *source.Value) *source.Value {
 		out.Set("pullPolicy", text(policy))
 	}
 	var secrets []string
-	for _, s := range w.pod.Get("imagePullSecrets").ItemsOrNone() {
+	for _, s := range w.pullSecrets() {
 		secrets = append(secrets, s.Get("name").Str())
 	}
 	setIn(out, "pullSecrets", texts(secrets...))
 	return out
+}
+
+// pullSecrets gives the references to what opens the registries: where the pod has
+// none, Kubernetes takes those of its ServiceAccount.
+func (w *work) pullSecrets() []*source.Value {
+	if own := w.pod.Get("imagePullSecrets").ItemsOrNone(); len(own) > 0 {
+		return own
+	}
+	if o := w.c.find("ServiceAccount", w.accountName()); o != nil {
+		return o.v.Get("imagePullSecrets").ItemsOrNone()
+	}
+	return nil
 }
 
 // listOf gives the field of a context that a container stands in: image for the
@@ -217,6 +260,74 @@ func escaped(v *source.Value) *source.Value {
 	out := *v
 	out.Text = strings.ReplaceAll(v.Text, "${", "$${")
 	return &out
+}
+
+// asIs gives a value of the source as a descriptor has it: its text means itself,
+// and containers have their new names.
+func (w *work) asIs(v *source.Value) *source.Value { return w.asIsIn("", v) }
+
+func (w *work) asIsIn(key string, v *source.Value) *source.Value {
+	if v == nil || v.IsScalar() {
+		return escaped(v)
+	}
+	out := v.Shallow()
+	for i, f := range out.Fields {
+		if f.Key == "containerName" || key == "containerResource" && f.Key == "container" {
+			out.Fields[i].Value = w.newContainer(f.Value)
+			continue
+		}
+		out.Fields[i].Value = w.asIsIn(f.Key, f.Value)
+	}
+	for i, item := range out.Items {
+		out.Items[i] = w.asIsIn("", item)
+	}
+	return out
+}
+
+// newContainer gives the name that a container has now.
+func (w *work) newContainer(name *source.Value) *source.Value {
+	for _, c := range append(slices.Clone(w.pod.Get("containers").ItemsOrNone()), w.pod.Get("initContainers").ItemsOrNone()...) {
+		switch {
+		case c.Get("name").Str() != name.Str():
+		case c == w.main:
+			return text(w.d.service)
+		default:
+			return text(w.extraName(c))
+		}
+	}
+	return name
+}
+
+// lifecycle writes a container's hooks, whose ports are called like their routes.
+func (w *work) lifecycle(c *source.Value) *source.Value {
+	hooks := c.Get("lifecycle")
+	if hooks == nil || hooks.Kind != source.Map {
+		return nil
+	}
+	out := w.asIs(hooks)
+	for _, hook := range out.Fields {
+		for _, f := range hook.Value.FieldsOrNone() {
+			if port := f.Value.Get("port"); port != nil {
+				f.Value.Set("port", w.probePort(port, c))
+			}
+		}
+	}
+	return out
+}
+
+// literal gives a value whose text means itself in a descriptor.
+func literal(v *source.Value) *source.Value {
+	if v == nil || v.IsScalar() {
+		return escaped(v)
+	}
+	out := v.Shallow()
+	for i, f := range out.Fields {
+		out.Fields[i].Value = literal(f.Value)
+	}
+	for i, item := range out.Items {
+		out.Items[i] = literal(item)
+	}
+	return out
 }
 
 // words writes a list of arguments, in which other services' addresses are
@@ -273,7 +384,7 @@ func (w *work) probe(probe, c *source.Value) *source.Value {
 		v := f.Value
 		switch f.Key {
 		case "httpGet", "tcpSocket", "grpc":
-			action := v.Shallow()
+			action := w.asIs(v)
 			if port := action.Get("port"); port != nil {
 				action.Set("port", w.probePort(port, c))
 			}
@@ -347,7 +458,7 @@ func (w *work) resources(c *source.Value, name string) *source.Value {
 			all.Set(f.Key, f.Value)
 		}
 		for _, f := range limits.Fields {
-			if all.Get(f.Key) == nil {
+			if all.Get(f.Key) == nil && flavorLimits[f.Key] != "" {
 				all.Set(f.Key, f.Value)
 			}
 		}
@@ -381,7 +492,7 @@ func (w *work) security() {
 	out := source.NewMap(source.Origin{})
 	pod := w.pod.Get("securityContext")
 	for _, f := range pod.FieldsOrNone() {
-		out.Set(f.Key, f.Value)
+		out.Set(f.Key, w.asIs(f.Value))
 	}
 	for _, key := range []string{"hostIPC", "hostNetwork", "hostPID", "hostUsers"} {
 		if v := w.pod.Get(key); v.True() || key == "hostUsers" && v != nil {
@@ -450,37 +561,70 @@ func (w *work) scheduling() {
 			continue
 		}
 		if key == "affinity" || key == "topologySpreadConstraints" {
-			if w.selectsItself(v) {
-				w.c.p.report.add(Changed, v.Origin, w.d.service, w.d.context, key, "kai spreads several replicas by itself, and its selector is another")
-				continue
-			}
+			v = w.placed(v)
 		}
-		setIn(out, key, v)
+		setIn(out, key, w.asIs(v))
 	}
 	w.d.set("scheduling", out)
 }
 
-// selectsItself says whether a rule of scheduling selects the workload's own
-// pods, by labels that they have no more.
-func (w *work) selectsItself(v *source.Value) bool {
-	switch v.Kind {
-	case source.Map:
-		if selector := v.Get("labelSelector"); selector != nil && selectsBy(selector, w.labels) {
-			return true
+// placed gives a rule of scheduling in which pods are selected by the labels that
+// they have now: kai's, where they are those of one service.
+func (w *work) placed(v *source.Value) *source.Value {
+	out := v.Shallow()
+	for i, f := range out.Fields {
+		if f.Key == "labelSelector" && !v.Has("namespaces") && !v.Has("namespaceSelector") {
+			out.Fields[i].Value = w.c.newSelector(f.Value)
+			continue
 		}
-		for _, f := range v.Fields {
-			if w.selectsItself(f.Value) {
-				return true
-			}
-		}
-	case source.List:
-		for _, item := range v.Items {
-			if w.selectsItself(item) {
-				return true
-			}
+		out.Fields[i].Value = w.placed(f.Value)
+	}
+	for i, item := range out.Items {
+		out.Items[i] = w.placed(item)
+	}
+	return out
+}
+
+// newSelector gives kai's selector for the pods of one service. Those of several
+// keep their labels (looksAt), and so the selector stays.
+func (c *cluster) newSelector(selector *source.Value) *source.Value {
+	those := c.selectedBy(selector)
+	if len(those) != 1 {
+		return selector
+	}
+	if those[0].friend != nil {
+		c.p.report.add(Decide, selector.Origin, "", c.environment.name, "labelSelector", "it selects the pods of %s, which is a friend now, and has other labels", those[0].ref())
+		return selector
+	}
+	name := text(those[0].d.service)
+	return mapOf(entry("matchLabels", mapOf(entry("app.kubernetes.io/name", name), entry("app.kubernetes.io/instance", name))))
+}
+
+// selectedBy gives the workloads whose pods a LabelSelector fits.
+func (c *cluster) selectedBy(selector *source.Value) []*work {
+	var out []*work
+	for _, w := range c.works {
+		if selectsBy(selector, w.labels) {
+			out = append(out, w)
 		}
 	}
-	return false
+	return out
+}
+
+// placing gives the LabelSelectors of a rule of scheduling.
+func placing(v *source.Value) []*source.Value {
+	var out []*source.Value
+	for _, f := range v.FieldsOrNone() {
+		if f.Key == "labelSelector" {
+			out = append(out, f.Value)
+			continue
+		}
+		out = append(out, placing(f.Value)...)
+	}
+	for _, item := range v.ItemsOrNone() {
+		out = append(out, placing(item)...)
+	}
+	return out
 }
 
 // ownLabels are labels that kai writes by itself, or that only a tool reads.
@@ -537,7 +681,30 @@ func (c *cluster) looksAt(key, value string, w *work) bool {
 			return true
 		}
 	}
+	for _, s := range c.placings() {
+		if selectsBy(s, w.labels) && (s.At("matchLabels", key) != nil || slices.ContainsFunc(s.Get("matchExpressions").ItemsOrNone(), func(e *source.Value) bool { return e.Get("key").Str() == key })) {
+			return true
+		}
+	}
 	return false
+}
+
+// placings gives the selectors by which rules of scheduling mean the pods of
+// several workloads.
+func (c *cluster) placings() []*source.Value {
+	if c.placed == nil {
+		c.placed = []*source.Value{}
+		for _, w := range c.works {
+			for _, key := range []string{"affinity", "topologySpreadConstraints"} {
+				for _, s := range placing(w.pod.Get(key)) {
+					if len(c.selectedBy(s)) > 1 {
+						c.placed = append(c.placed, s)
+					}
+				}
+			}
+		}
+	}
+	return c.placed
 }
 
 // updates carries over how many pods there are and how they are replaced.
@@ -585,7 +752,7 @@ func (w *work) updates() {
 	}
 	for _, f := range spec.FieldsOrNone() {
 		if !slices.Contains(append([]string{"selector", "template", "replicas", "strategy", "updateStrategy", "serviceName", "volumeClaimTemplates"}, keys...), f.Key) && !f.Value.IsNull() {
-			child(w.d.fields, "patches", w.kindOf(), "spec").Set(f.Key, f.Value)
+			child(w.d.fields, "patches", w.kindOf(), "spec").Set(f.Key, w.asIs(f.Value))
 		}
 	}
 }
@@ -608,6 +775,12 @@ func (w *work) batch() {
 		if !spec.Has("concurrencyPolicy") {
 			w.d.set("concurrencyPolicy", text("Allow"))
 		}
+		about := source.NewMap(source.Origin{})
+		setIn(about, "labels", foreign(spec.At("jobTemplate", "metadata", "labels"), ownLabels))
+		setIn(about, "annotations", foreign(spec.At("jobTemplate", "metadata", "annotations"), ownAnnotations))
+		if len(about.Fields) > 0 {
+			child(w.d.fields, "patches", "cronjob", "spec", "jobTemplate").Set("metadata", about)
+		}
 		spec = spec.At("jobTemplate", "spec")
 	}
 	out := source.NewMap(source.Origin{})
@@ -620,9 +793,14 @@ func (w *work) batch() {
 		if v == nil || (key == "parallelism" || key == "completions") && v.Str() == "1" || key == "completionMode" && v.Str() == "NonIndexed" {
 			continue
 		}
-		out.Set(key, v)
+		out.Set(key, w.asIs(v))
 	}
-	if spec.Get("backoffLimit") == nil && w.is("CronJob") {
+	// What Kubernetes takes where the source says nothing.
+	switch {
+	case spec.Has("backoffLimit"):
+	case spec.Has("backoffLimitPerIndex"):
+		out.Set("backoffLimit", source.NewInt(source.Origin{}, math.MaxInt32))
+	case w.is("CronJob"):
 		out.Set("backoffLimit", source.NewInt(source.Origin{}, 6))
 	}
 	w.d.set("job", out)
@@ -637,7 +815,7 @@ func (w *work) batch() {
 		if w.is("CronJob") {
 			keys = []string{"patches", "cronjob", "spec", "jobTemplate", "spec"}
 		}
-		child(w.d.fields, keys...).Set(f.Key, f.Value)
+		child(w.d.fields, keys...).Set(f.Key, w.asIs(f.Value))
 	}
 }
 

@@ -1,12 +1,15 @@
 package importer
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
+
+	"gopkg.in/yaml.v3"
 
 	"github.com/helm-kai/helm-kai/internal/source"
 )
@@ -108,4 +111,43 @@ func (t Tree) document(name string) (*source.Value, source.Findings) {
 		return nil, source.Findings{source.FileFinding(t.place(name), err)}
 	}
 	return source.ParseYAML(t.place(name), data)
+}
+
+// comments calls back for each comment of a tree's YAML files, with the path of
+// what it stands at. The files were read without a finding before.
+func (t Tree) comments(found func(path string, at source.Origin)) {
+	names, _ := t.files(isYAML)
+	for _, name := range names {
+		data, err := source.ReadFile(t.FS, name, source.MaxFile)
+		if err != nil {
+			continue
+		}
+		dec := yaml.NewDecoder(bytes.NewReader(data))
+		for {
+			var doc yaml.Node
+			if dec.Decode(&doc) != nil {
+				break
+			}
+			commentsOf(&doc, "", func(path string, n *yaml.Node) {
+				found(path, source.Origin{Position: source.Position{File: t.place(name), Line: max(n.Line, 1), Column: max(n.Column, 1)}})
+			})
+		}
+	}
+}
+
+// commentsOf calls back for each node that has a comment, aliases not followed.
+func commentsOf(n *yaml.Node, path string, found func(path string, n *yaml.Node)) {
+	if n.HeadComment+n.LineComment+n.FootComment != "" {
+		found(path, n)
+	}
+	for i, c := range n.Content {
+		below := path
+		switch {
+		case n.Kind == yaml.MappingNode && i%2 == 0:
+			below = strings.TrimPrefix(path+"."+c.Value, ".")
+		case n.Kind == yaml.MappingNode:
+			below = strings.TrimPrefix(path+"."+n.Content[i-1].Value, ".")
+		}
+		commentsOf(c, below, found)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 
@@ -52,6 +53,8 @@ type Stored struct {
 type Report struct {
 	Entries []Entry  `json:"entries"`
 	Store   []Stored `json:"store,omitempty"`
+
+	said map[[6]string]bool // what add has added
 }
 
 func (r *Report) add(outcome Outcome, at source.Origin, service, context, what, format string, args ...any) {
@@ -59,13 +62,14 @@ func (r *Report) add(outcome Outcome, at source.Origin, service, context, what, 
 	if at.File != "" {
 		e.Place = at.String()
 	}
-	if !slices.ContainsFunc(r.Entries, func(o Entry) bool { return o.same(e) }) {
+	key := [...]string{string(e.Outcome), e.Place, e.Service, e.Context, e.What, e.Why}
+	if r.said == nil {
+		r.said = map[[6]string]bool{}
+	}
+	if !r.said[key] {
+		r.said[key] = true
 		r.Entries = append(r.Entries, e)
 	}
-}
-
-func (e Entry) same(o Entry) bool {
-	return e.Outcome == o.Outcome && e.Place == o.Place && e.Service == o.Service && e.Context == o.Context && e.What == o.What && e.Why == o.Why
 }
 
 // names says whether something is said of an object.
@@ -109,12 +113,19 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return enc.Encode(r)
 }
 
-// WriteText writes the report for people. What is said of several services, or
-// of several contexts, in the same words is one paragraph.
-func (r *Report) WriteText(w io.Writer) error {
+// WriteText writes the report for people, on a terminal: long paragraphs are cut.
+func (r *Report) WriteText(w io.Writer) error { return r.writeText(w, maxLines) }
+
+// WriteWhole writes the report for people, and all of it.
+func (r *Report) WriteWhole(w io.Writer) error { return r.writeText(w, math.MaxInt) }
+
+// writeText writes the report with at most so many lines for a paragraph. What is
+// said of several services, or of several contexts, in the same words is one
+// paragraph.
+func (r *Report) writeText(w io.Writer, lines int) error {
 	var b strings.Builder
 	for _, outcome := range []Outcome{Decide, LeftOut, Changed, Carried} {
-		r.section(&b, outcome)
+		r.section(&b, outcome, lines)
 	}
 	if len(r.Store) > 0 {
 		fmt.Fprintf(&b, "to store (%d): the values are not copied\n", len(r.Store))
@@ -151,7 +162,7 @@ func (p *paragraph) add(line, whom string) {
 }
 
 // section writes the entries of an outcome, each under its reason.
-func (r *Report) section(b *strings.Builder, outcome Outcome) {
+func (r *Report) section(b *strings.Builder, outcome Outcome, most int) {
 	var all []*paragraph
 	n := 0
 	for _, e := range r.Entries {
@@ -180,27 +191,28 @@ func (r *Report) section(b *strings.Builder, outcome Outcome) {
 	for _, p := range all {
 		fmt.Fprintf(b, "  %s\n", p.head)
 		for i, line := range p.lines {
-			if i == maxLines {
+			if i == most {
 				fmt.Fprintf(b, "    and %d more, which --report has\n", len(p.lines)-i)
 				break
 			}
-			fmt.Fprintf(b, "    %s\n", strings.TrimSpace(line+about(p.whom[line])))
+			fmt.Fprintf(b, "    %s\n", strings.TrimSpace(line+about(p.whom[line], most > maxLines)))
 		}
 	}
 }
 
-// about says whom a line is about, or of how many it is true.
-func about(whom []string) string {
+// about says whom a line is about, or, unless all are wanted, of how many it is
+// true.
+func about(whom []string, all bool) string {
 	switch {
 	case len(whom) == 0:
 		return ""
-	case len(whom) <= 3:
+	case all, len(whom) <= 3:
 		return " (" + strings.Join(whom, ", ") + ")"
 	}
 	return fmt.Sprintf(" (%d services)", len(whom))
 }
 
-// maxLines bounds the lines of a paragraph.
+// maxLines bounds the lines of a paragraph on a terminal.
 const maxLines = 12
 
 // whom gives the service and the context that the entry is about.

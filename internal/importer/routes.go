@@ -3,6 +3,7 @@ package importer
 import (
 	"cmp"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -29,25 +30,37 @@ func (w *work) planRoutes() {
 		}
 		w.serviceRest(spec)
 	}
-	for _, c := range w.pod.Get("containers").ItemsOrNone() {
+	for _, c := range w.running() {
 		for _, p := range c.Get("ports").ItemsOrNone() {
 			number, _ := p.Get("containerPort").Int()
 			protocol := cmp.Or(p.Get("protocol").Str(), "TCP")
-			if number == 0 || opened[portKey(number, protocol)] {
+			if number == 0 {
 				continue
 			}
-			opened[portKey(number, protocol)] = true
-			name := unique(portName(p.Get("name").Str(), number, protocol, true), taken)
-			v := mapOf(entry("name", text(name)), entry("containerPort", source.NewInt(p.Origin, number)))
-			if protocol != "TCP" {
-				v.Set("protocol", text(protocol))
+			if !opened[portKey(number, protocol)] {
+				opened[portKey(number, protocol)] = true
+				name := unique(portName(p.Get("name").Str(), number, protocol, true), taken)
+				v := mapOf(entry("name", text(name)), entry("containerPort", source.NewInt(p.Origin, number)))
+				if protocol != "TCP" {
+					v.Set("protocol", text(protocol))
+				}
+				w.addRoute(c, v, routeOf{name: name, containerPort: number, protocol: protocol, container: c})
 			}
-			w.addRoute(c, v, routeOf{name: name, containerPort: number, protocol: protocol})
-			if host := p.Get("hostPort"); host != nil {
-				w.portPatch(c, number, "hostPort", host)
-			}
+			w.portPatch(c, p, number, protocol)
 		}
 	}
+}
+
+// running gives the containers that run for as long as the pod: sidecars may
+// stand among the init containers.
+func (w *work) running() []*source.Value {
+	out := slices.Clone(w.pod.Get("containers").ItemsOrNone())
+	for _, c := range w.pod.Get("initContainers").ItemsOrNone() {
+		if w.listOf(c) == "sidecars" {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 func portKey(number int, protocol string) string {
@@ -89,7 +102,12 @@ func (w *work) serviceRoute(p, spec *source.Value, taken, opened map[string]bool
 			ports.Set("ports", list)
 		}
 		name := unique(portName(p.Get("name").Str(), port, protocol, true), taken)
-		list.Items = append(list.Items, mapOf(entry("name", text(name)), entry("port", source.NewInt(p.Origin, port)), entry("targetPort", source.NewInt(p.Origin, number)), entry("protocol", text(protocol))))
+		more := mapOf(entry("name", text(name)), entry("port", source.NewInt(p.Origin, port)), entry("targetPort", source.NewInt(p.Origin, number)), entry("protocol", text(protocol)))
+		setIn(more, "appProtocol", p.Get("appProtocol"))
+		if spec.Get("type").Str() != "ClusterIP" {
+			setIn(more, "nodePort", p.Get("nodePort"))
+		}
+		list.Items = append(list.Items, more)
 		w.c.p.report.add(Changed, p.Origin, w.d.service, w.d.context, w.primary.ref()+" port "+p.Get("port").Str(), "a route has one port of the Service, so the second stands under patches")
 		return
 	}
@@ -117,7 +135,7 @@ func (w *work) serviceRoute(p, spec *source.Value, taken, opened map[string]bool
 	if kind == "NodePort" || kind == "LoadBalancer" {
 		setIn(v, "nodePort", p.Get("nodePort"))
 	}
-	w.addRoute(c, v, routeOf{name: name, port: port, containerPort: number, protocol: protocol})
+	w.addRoute(c, v, routeOf{name: name, port: port, containerPort: number, protocol: protocol, container: c})
 }
 
 // target finds the container and the port that a Service's port leads to.
@@ -125,7 +143,7 @@ func (w *work) target(target *source.Value, port int, protocol string) (c *sourc
 	if n, ok := target.Int(); ok {
 		port, target = n, nil
 	}
-	for _, c := range w.pod.Get("containers").ItemsOrNone() {
+	for _, c := range w.running() {
 		for _, p := range c.Get("ports").ItemsOrNone() {
 			n, _ := p.Get("containerPort").Int()
 			if target.IsNull() && n == port && cmp.Or(p.Get("protocol").Str(), "TCP") == protocol || !target.IsNull() && p.Get("name").Str() == target.Str() {
@@ -150,7 +168,7 @@ func (w *work) serviceRest(spec *source.Value) {
 			strings.HasSuffix(f.Key, "TrafficPolicy") && f.Value.Str() == "Cluster", f.Key == "ipFamilyPolicy" && f.Value.Str() == "SingleStack":
 			continue
 		}
-		child(w.d.fields, "patches", "service", "spec").Set(f.Key, f.Value)
+		child(w.d.fields, "patches", "service", "spec").Set(f.Key, w.asIs(f.Value))
 	}
 	about := source.NewMap(source.Origin{})
 	labels := source.NewMap(source.Origin{})
@@ -169,9 +187,29 @@ func (w *work) hasLabel(f source.Field) bool {
 	return source.Equal(w.labels.Get(f.Key), f.Value) || source.Equal(w.object.labels().Get(f.Key), f.Value)
 }
 
-// portPatch carries over a field of a container's port.
-func (w *work) portPatch(c *source.Value, number int, key string, v *source.Value) {
-	w.c.p.report.add(LeftOut, v.Origin, w.d.service, w.d.context, key+" of port "+source.NewInt(source.Origin{}, number).Text, "kai opens no port of the node; expose it by a route of the type NodePort or LoadBalancer")
+// portPatch carries over what a route does not say of a container's port: a port
+// of the node, and the same port in a second container.
+func (w *work) portPatch(c, p *source.Value, number int, protocol string) {
+	for _, r := range w.routes {
+		if r.containerPort != number || r.protocol != protocol {
+			continue
+		}
+		patch := mapOf(entry("name", text(r.name)))
+		if r.container != c {
+			patch = mapOf(entry("name", text(cmp.Or(p.Get("name").Str(), r.name))), entry("containerPort", p.Get("containerPort")), entry("protocol", text(protocol)))
+		}
+		for _, key := range []string{"hostPort", "hostIP"} {
+			setIn(patch, key, p.Get(key))
+		}
+		if len(patch.Fields) > 1 {
+			name := ""
+			if c != w.main {
+				name = w.extraName(c)
+			}
+			w.containerPatch(name, "ports", patch)
+		}
+		return
+	}
 }
 
 func (w *work) mainRoutes() { w.d.set("routes", w.planned.main) }
@@ -191,7 +229,7 @@ func (w *work) probePort(port, c *source.Value) *source.Value {
 		}
 	}
 	for _, r := range w.routes {
-		if r.containerPort == number && r.protocol == "TCP" {
+		if r.containerPort == number && r.protocol == "TCP" && r.container == c {
 			return text(r.name)
 		}
 	}
@@ -344,11 +382,11 @@ func (w *work) routePath(route, p *source.Value, host string) {
 	var v *source.Value
 	switch {
 	case kind == "Exact", kind == "RegularExpression":
-		v = mapOf(entry("path", text(where)), entry("pathType", text(kind)))
+		v = mapOf(entry("path", escaped(text(where))), entry("pathType", text(kind)))
 	case kind == "ImplementationSpecific" && strings.ContainsAny(where, `()[]*+?^$|\`):
-		v = mapOf(entry("path", text(where)), entry("pathType", text("RegularExpression")))
+		v = mapOf(entry("path", escaped(text(where))), entry("pathType", text("RegularExpression")))
 	default:
-		v = text(cmp.Or(where, "/"))
+		v = escaped(text(cmp.Or(where, "/")))
 	}
 	paths := route.Get("paths")
 	if paths == nil {
@@ -532,9 +570,17 @@ func (w *work) gatewayPath(route, m *source.Value, host string) {
 // extraServices are those that a workload has beside the one that routes make.
 // They stay as they are, but for their selector.
 func (w *work) extraServices() {
+	governing := ""
+	if w.is("StatefulSet") {
+		governing = w.spec().Get("serviceName").Str()
+	}
+	keeps := governing != "" && w.c.namesReplicas(governing)
+	if keeps {
+		child(w.d.fields, "patches", "statefulset", "spec").Set("serviceName", text(governing))
+	}
 	for _, s := range w.more {
 		s.used = true
-		if w.is("StatefulSet") && s.spec().Get("clusterIP").Str() == "None" && s.name == w.spec().Get("serviceName").Str() {
+		if s.name == governing && s.spec().Get("clusterIP").Str() == "None" && !keeps {
 			w.c.p.report.add(Changed, s.origin(), w.d.service, w.d.context, s.ref(), "the Service that gives each replica its name is called %s-headless", w.d.service)
 			w.c.renamed[s.ref()] = w.d.service + "-headless"
 			continue
@@ -562,8 +608,43 @@ func (w *work) extraServices() {
 	}
 }
 
+// dotted is a name behind a dot, such as that of a replica's Service.
+var dotted = regexp.MustCompile(`\.([a-z0-9][-a-z0-9]*)`)
+
+// namesReplicas says whether a program of the source is given the name of one
+// replica, REPLICA.SERVICE.
+func (c *cluster) namesReplicas(service string) bool {
+	if c.dotted == nil {
+		c.dotted = map[string]bool{}
+		for _, o := range c.objects {
+			if o.is("ConfigMap") {
+				c.addDotted(o.v.Get("data"))
+			} else {
+				c.addDotted(o.spec())
+			}
+		}
+	}
+	return c.dotted[service]
+}
+
+// addDotted notes the names behind dots in all text of a value.
+func (c *cluster) addDotted(v *source.Value) {
+	if v != nil && v.Kind == source.String {
+		for _, m := range dotted.FindAllStringSubmatch(v.Text, -1) {
+			c.dotted[m[1]] = true
+		}
+	}
+	for _, f := range v.FieldsOrNone() {
+		c.addDotted(f.Value)
+	}
+	for _, item := range v.ItemsOrNone() {
+		c.addDotted(item)
+	}
+}
+
 // manifest adds a manifest of the source to the service's objects.
 func (w *work) manifest(o *object, change func(spec *source.Value)) {
+	o.kept = true
 	v := source.NewMap(source.Origin{}, entry("apiVersion", o.v.Get("apiVersion")), entry("kind", o.v.Get("kind")))
 	metadata := mapOf(entry("name", text(o.name)))
 	labels := foreign(o.labels(), ownLabels)

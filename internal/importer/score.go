@@ -107,6 +107,11 @@ func Score(o Options) (*Result, source.Findings) {
 	for _, w := range all {
 		w.write(all)
 	}
+	for _, t := range o.Trees {
+		t.comments(func(path string, at source.Origin) {
+			p.report.add(LeftOut, at, "", p.environment(t.Context).name, "comment at "+cmp.Or(path, "the file"), "comments are not carried over: write anew what still holds")
+		})
+	}
 	p.report.sort()
 	return p.result(), findings
 }

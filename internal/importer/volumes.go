@@ -6,6 +6,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/helm-kai/helm-kai/internal/source"
@@ -26,18 +27,63 @@ func (w *work) mounts(c *source.Value, name string) *source.Value {
 		if name == "" && w.isUsualTmp(m, volume) {
 			continue
 		}
-		v := mapOf(entry("name", text(unique(slug(m.Get("name").Str()), taken))), entry("path", text(at)))
+		v := mapOf(entry("name", text("")), entry("path", escaped(text(at))))
 		if !w.mountSource(v, m, volume, name, seen) {
 			continue
 		}
+		w.nameMount(v, m, name, taken)
+		// A mount of kai's has no such fields.
+		more := mapOf(entry("name", v.Get("name")), entry("mountPath", text(at)))
 		for _, key := range []string{"mountPropagation", "subPathExpr", "recursiveReadOnly"} {
 			if x := m.Get(key); x != nil && x.Str() != "None" && x.Str() != "Disabled" {
-				w.c.p.report.add(LeftOut, x.Origin, w.d.service, w.d.context, "volumeMounts "+m.Get("name").Str()+" "+key, "a mount of kai's has no such field; add it under patches")
+				more.Set(key, x)
 			}
+		}
+		if len(more.Fields) > 2 {
+			w.containerPatch(name, "volumeMounts", more)
 		}
 		out.Items = append(out.Items, v)
 	}
 	return out
+}
+
+// nameMount gives a mount its name, which no other of its container has: that of
+// the volume, unless a mount of that name has other files. Where the main container
+// says what the volume is, the others do not.
+func (w *work) nameMount(v, m *source.Value, container string, taken map[string]bool) {
+	what := mountOf + m.Get("name").Str()
+	if v.Has("files") {
+		what = flat(v.Get("files")) + v.Get("mode").Str()
+	}
+	base := cmp.Or(slug(m.Get("name").Str()), "x")
+	name := base
+	for i := 2; taken[name] || w.mounted[name] != "" && w.mounted[name] != what; i++ {
+		name = base + "-" + strconv.Itoa(i)
+	}
+	if container != "" && w.mounted[name] == what && v.Has("volume") && w.sharesWithMain(m.Get("name").Str()) {
+		v.Delete("volume")
+	}
+	if w.mounted == nil {
+		w.mounted = map[string]string{}
+	}
+	taken[name], w.mounted[name] = true, what
+	v.Set("name", text(name))
+	if ref := "ConfigMap/" + w.volume(m.Get("name").Str()).At("configMap", "name").Str(); v.Has("files") && (w.c.renamed[ref] == "" || !m.Has("subPath")) {
+		w.c.renamed[ref] = w.d.service + "-" + name
+	}
+}
+
+// mountOf begins what a mount of a volume is, where others are their files.
+const mountOf = "volume "
+
+// volumeName gives the name that a volume has in the pod.
+func (w *work) volumeName(volume string) string {
+	for name, what := range w.mounted {
+		if what == mountOf+volume {
+			return name
+		}
+	}
+	return slug(volume)
 }
 
 // isUsualTmp says whether a mount is what a flavor gives a container by itself,
@@ -87,7 +133,7 @@ func (w *work) mountSource(v, m, volume *source.Value, container string, seen ma
 	}
 	if name := m.Get("name").Str(); seen[name] {
 		more := m.Shallow()
-		more.Set("name", text(slug(name)))
+		more.Set("name", text(w.volumeName(name)))
 		w.containerPatch(container, "volumeMounts", more)
 		return false
 	}
@@ -98,24 +144,34 @@ func (w *work) mountSource(v, m, volume *source.Value, container string, seen ma
 	if from := volume.Get("persistentVolumeClaim"); from != nil {
 		w.claim(from)
 	}
-	var kind *source.Value
-	for _, f := range volume.Fields {
-		if f.Key != "name" {
-			kind = mapOf(f)
-		}
-	}
-	if kind == nil {
-		kind = mapOf(entry("emptyDir", source.NewMap(source.Origin{})))
-	}
+	kind := w.volumeSource(volume)
 	v.Set("volume", kind)
-	setIn(v, "subPath", m.Get("subPath"))
+	setIn(v, "subPath", escaped(m.Get("subPath")))
 	if m.Get("readOnly").True() {
 		v.Set("readOnly", source.NewBool(source.Origin{}, true))
 	}
-	if container != "" && w.sharesWithMain(m.Get("name").Str()) {
-		v.Delete("volume")
-	}
 	return true
+}
+
+// volumeSource gives what a volume is; one that says nothing is an empty folder.
+func (w *work) volumeSource(volume *source.Value) *source.Value {
+	kind := mapOf(entry("emptyDir", source.NewMap(source.Origin{})))
+	for _, f := range volume.Fields {
+		if f.Key != "name" {
+			kind = mapOf(entry(f.Key, w.asIs(f.Value)))
+		}
+	}
+	return kind
+}
+
+// devices has the pod keep the volumes that containers use as devices: a mount of
+// kai's is a folder.
+func (w *work) devices(c *source.Value) {
+	for _, device := range c.Get("volumeDevices").ItemsOrNone() {
+		if volume := w.volume(device.Get("name").Str()); volume != nil {
+			child(w.d.fields, "volumes").Set(device.Get("name").Str(), w.volumeSource(volume))
+		}
+	}
 }
 
 // containerPatch adds an item to a list of a container's, by a patch.
@@ -124,12 +180,12 @@ func (w *work) containerPatch(container, key string, item *source.Value) {
 	if c.Get(key) == nil {
 		c.Set(key, listOf())
 	}
-	c.Get(key).Items = append(c.Get(key).Items, item)
+	c.Get(key).Items = append(c.Get(key).Items, w.asIs(item))
 }
 
 // containerField sets a field of a container, by a patch.
 func (w *work) containerField(container, key string, v *source.Value) {
-	w.patched(container).Set(key, v)
+	w.patched(container).Set(key, w.asIs(v))
 }
 
 // patched gives a container in the patch of the workload, "" being the main one.
@@ -216,7 +272,6 @@ func (w *work) files(v *source.Value, o *object, from *source.Value, sub string)
 		names = append(names, path.Join(unit, i.name))
 	}
 	o.used = true
-	w.c.renamed[o.ref()] = w.d.service + "-" + v.Get("name").Str()
 	if len(names) > maxNamed {
 		names = []string{path.Join(unit, "*")}
 	}
@@ -278,21 +333,9 @@ func (w *work) claim(from *source.Value) {
 
 // storeVolume names a Secret that has to be there.
 func (w *work) storeVolume(from *source.Value) {
-	name := from.Get("secretName").Str()
-	o := w.c.find("Secret", name)
+	o := w.c.find("Secret", from.Get("secretName").Str())
 	if o == nil {
 		return
 	}
-	o.used = true
-	w.c.p.report.add(Changed, o.origin(), w.d.service, w.d.context, o.ref(), "it is mounted as files, and kai makes no Secret of them: make it before the service is installed")
-	var parts []string
-	for _, f := range o.keys() {
-		parts = append(parts, " --from-file="+f.Key)
-	}
-	slices.Sort(parts)
-	where := ""
-	if w.c.namespace != "" {
-		where = " -n " + w.c.namespace
-	}
-	w.c.p.report.store(w.c.environment.name, o.ref(), "kubectl create secret generic "+name+where+strings.Join(parts, ""), o.origin())
+	w.needsSecret(o, "it is mounted as files, and kai makes no Secret of them: make it before the service is installed")
 }

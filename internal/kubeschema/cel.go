@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -26,18 +27,16 @@ type crdRule struct {
 	OptionalOldSelf   bool
 }
 
-// ruled is a schema with what its rules become when they are first needed.
+// ruled is a schema with its rules.
 type ruled struct {
 	schema *crdSchema
 	root   bool // of an object: it has apiVersion, kind and metadata besides
 	below  bool // there are rules in the schema, or below it
-
-	once  sync.Once
-	rules []compiledRule
+	rules  []compiledRule
 }
 
-// compiledRule is a rule that can be asked. A rule that is not understood here, or
-// that compares with what was there before, is none.
+// compiledRule is a rule that can be asked. A rule that cannot be compiled, or that
+// compares with what was there before, is none.
 type compiledRule struct {
 	crdRule
 	program, message cel.Program
@@ -62,33 +61,37 @@ var language = sync.OnceValues(func() (*cel.Env, error) {
 // be what a rule says of a field: self.spec.
 const selfType = "selfType"
 
-// compiled gives the rules of a schema.
-func (r *ruled) compiled() []compiledRule {
-	r.once.Do(func() {
-		if len(r.schema.Validations) == 0 {
-			return
+// compile prepares the rules of a schema, and says of which that is not possible: by
+// the keys that lead to them, and why.
+func (r *ruled) compile(say func(keys []string, format string, args ...any)) {
+	if len(r.schema.Validations) == 0 {
+		return
+	}
+	plain, optional, err := r.environments()
+	if err != nil {
+		say([]string{"x-kubernetes-validations"}, "the rules cannot be compiled, and are not checked: %s", err)
+		return
+	}
+	for i, rule := range r.schema.Validations {
+		at := func(key string) []string { return []string{"x-kubernetes-validations", strconv.Itoa(i), key} }
+		env := plain
+		if rule.OptionalOldSelf {
+			env = optional
 		}
-		plain, optional, err := r.environments()
+		program, err := compile(env, rule.Rule, cel.BoolType, rule.OptionalOldSelf)
 		if err != nil {
-			return
+			say(at("rule"), "the rule cannot be compiled, and is not checked: %s", err)
 		}
-		for _, rule := range r.schema.Validations {
-			env := plain
-			if rule.OptionalOldSelf {
-				env = optional
+		one := compiledRule{crdRule: rule, program: program}
+		if rule.MessageExpression != "" {
+			if one.message, err = compile(env, rule.MessageExpression, cel.StringType, rule.OptionalOldSelf); err != nil {
+				say(at("messageExpression"), "the message of the rule cannot be compiled, and is not used: %s", err)
 			}
-			program, ok := compile(env, rule.Rule, cel.BoolType, rule.OptionalOldSelf)
-			if !ok {
-				continue
-			}
-			one := compiledRule{crdRule: rule, program: program}
-			if rule.MessageExpression != "" {
-				one.message, _ = compile(env, rule.MessageExpression, cel.StringType, rule.OptionalOldSelf)
-			}
+		}
+		if one.program != nil {
 			r.rules = append(r.rules, one)
 		}
-	})
-	return r.rules
+	}
 }
 
 // environments give what the rules of a schema may speak of: self, and oldSelf, which
@@ -118,25 +121,35 @@ func (r *ruled) environments() (plain, optional *cel.Env, err error) {
 	return plain, optional, err
 }
 
-// compile gives the program of an expression; ok is false for one that is not
-// understood, or that needs what was there before.
-func compile(env *cel.Env, expression string, want *cel.Type, oldSelf bool) (program cel.Program, ok bool) {
+// compile gives the program of an expression; nil is one that needs what was there
+// before.
+func compile(env *cel.Env, expression string, want *cel.Type, oldSelf bool) (cel.Program, error) {
 	ast, issues := env.Compile(expression)
-	if issues.Err() != nil || !ast.OutputType().IsExactType(want) {
-		return nil, false
+	if issues.Err() != nil {
+		return nil, errors.New(issueOf(issues))
+	}
+	if !ast.OutputType().IsExactType(want) {
+		return nil, fmt.Errorf("it gives %s, and must give %s", ast.OutputType(), want)
 	}
 	checked, err := cel.AstToCheckedExpr(ast)
 	if err != nil {
-		return nil, false
+		return nil, err
 	}
 	for _, ref := range checked.ReferenceMap {
 		if ref.Name == "oldSelf" && !oldSelf {
-			return nil, false
+			return nil, nil
 		}
 	}
-	program, err = env.Program(ast, cel.EvalOptions(cel.OptOptimize, cel.OptTrackCost), cel.CostLimit(maxRuleCost),
+	return env.Program(ast, cel.EvalOptions(cel.OptOptimize, cel.OptTrackCost), cel.CostLimit(maxRuleCost),
 		cel.CostTracking(&library.CostEstimator{}), cel.CostTrackerOptions(interpreter.PresenceTestHasCost(false)))
-	return program, err == nil
+}
+
+// issueOf words the first mistake in an expression in one line.
+func issueOf(issues *cel.Issues) string {
+	for _, e := range issues.Errors() {
+		return strings.Join(strings.Fields(e.Message), " ")
+	}
+	return strings.Join(strings.Fields(issues.Err().Error()), " ")
 }
 
 // rules checks what the rules of a custom resource say of it. The server asks them
@@ -184,8 +197,7 @@ func (c *checker) ruled(n *Node, where *at, v any) {
 // obey asks the rules of one schema about a value. One that fails is broken, as the
 // server has it.
 func (c *checker) obey(r *ruled, where *at, v any) {
-	rules := r.compiled()
-	if len(rules) == 0 {
+	if len(r.rules) == 0 {
 		return
 	}
 	schema := common.Schema(celSchema{r.schema, false})
@@ -193,7 +205,7 @@ func (c *checker) obey(r *ruled, where *at, v any) {
 		schema = schema.WithTypeAndObjectMeta()
 	}
 	known := map[string]any{"self": common.UnstructuredToVal(v, schema), "oldSelf": types.OptionalNone}
-	for _, rule := range rules {
+	for _, rule := range r.rules {
 		answer, _, err := rule.program.Eval(known)
 		if costly := (interpreter.EvalCancelledError{}); errors.As(err, &costly) || err == nil && answer != types.False {
 			continue // it holds, or takes too long to know

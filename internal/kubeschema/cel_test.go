@@ -69,7 +69,7 @@ func TestRulesInCEL(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(text), &definition); err != nil {
 		t.Fatal(err)
 	}
-	if err := schemas.AddCRD(definition); err != nil {
+	if _, err := schemas.AddCRD(definition); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ name, spec, want string }{
@@ -122,6 +122,77 @@ func TestRulesInCEL(t *testing.T) {
 		wait.Wait()
 		if after := fmt.Sprint(object); after != before {
 			t.Errorf("the object is changed: %s", after)
+		}
+	}
+}
+
+// TestFlaws: what of a definition cannot be used is said by its path, and the rest
+// holds.
+func TestFlaws(t *testing.T) {
+	t.Parallel()
+	const at = ".spec.versions[0].schema.openAPIV3Schema"
+	for _, c := range []struct{ name, schema, want string }{
+		{"right", "{type: object, properties: {a: {type: string, x-kubernetes-validations: [{rule: self == oldSelf}]}}}", ""},
+		{"syntax", "{type: object, properties: {a: {type: string, x-kubernetes-validations: [{rule: self ==}]}}}",
+			at + ".properties.a.x-kubernetes-validations[0].rule: the rule cannot be compiled, and is not checked: Syntax error"},
+		{"unknown field", "{type: object, properties: {a: {type: object, properties: {b: {type: string}}, x-kubernetes-validations: [{rule: 'true'}, {rule: self.c == ''}]}}}",
+			at + ".properties.a.x-kubernetes-validations[1].rule: the rule cannot be compiled, and is not checked: undefined field 'c'"},
+		{"no bool", "{type: object, properties: {a: {type: array, items: {type: string, x-kubernetes-validations: [{rule: self}]}}}}",
+			at + ".properties.a.items.x-kubernetes-validations[0].rule: the rule cannot be compiled, and is not checked: it gives string, and must give bool"},
+		{"message", "{type: object, properties: {a: {type: object, additionalProperties: {type: string, x-kubernetes-validations: [{rule: self != '', messageExpression: self.b}]}}}}",
+			at + ".properties.a.additionalProperties.x-kubernetes-validations[0].messageExpression: the message of the rule cannot be compiled, and is not used: "},
+		{"no type", "{type: object, properties: {a: {x-kubernetes-validations: [{rule: 'true'}]}}}",
+			at + ".properties.a.x-kubernetes-validations: the rules cannot be compiled, and are not checked: the schema has no type"},
+		{"pattern", "{type: object, properties: {a: {type: string, pattern: '(?=a)'}}}", at + ".properties.a.pattern: the pattern cannot be read, and is not checked: "},
+		{"wrong type", "{type: object, properties: {b: {type: string}, a: {anyOf: [{}, {items: {maxLength: many}}]}}}",
+			at + ".properties.a.anyOf[1].items.maxLength: the schema cannot be read, and is not checked: maxLength is of the wrong type"},
+		{"no map", "{type: object, properties: {a: text}}", at + ".properties.a: the schema cannot be read, and is not checked: it is no map"},
+		{"values", "{type: object, properties: {a: {additionalProperties: {items: {required: a}}}}}",
+			at + ".properties.a.additionalProperties.items.required: the schema cannot be read, and is not checked: required is of the wrong type"},
+	} {
+		schemas := load(t, "")
+		flaws, err := schemas.AddCRD(parse(t, "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: lights.example.com}, spec: "+
+			"{group: example.com, names: {kind: Light}, versions: [{name: v1, schema: {openAPIV3Schema: "+c.schema+"}}]}}"))
+		if err != nil {
+			t.Errorf("%s: %s", c.name, err)
+		}
+		got := ""
+		for _, flaw := range flaws {
+			got += flaw.String()
+		}
+		if len(flaws) > 1 || c.want == "" && got != "" || !strings.HasPrefix(got, c.want) || got != "" && !strings.Contains(got, "\n  hint: ") {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+		if problems := schemas.Validate(parse(t, "{apiVersion: example.com/v1, kind: Light, metadata: {name: a}}")); len(problems) > 0 {
+			t.Errorf("%s: a right object: %v", c.name, problems)
+		}
+	}
+}
+
+// TestServed: a version that a definition does not serve is refused, and what is
+// served is named.
+func TestServed(t *testing.T) {
+	t.Parallel()
+	schemas := load(t, "")
+	if _, err := schemas.AddCRD(parse(t, "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: lights.example.com}, spec: "+
+		"{group: example.com, names: {kind: Light}, versions: [{name: v1}, {name: v2, served: true}, {name: v1alpha1, served: false}]}}")); err != nil {
+		t.Fatal(err)
+	}
+	for apiVersion, want := range map[string]string{
+		"example.com/v1": "", "example.com/v2": "",
+		"example.com/v1alpha1": "the CustomResourceDefinition of Light does not serve example.com/v1alpha1; it serves example.com/v1, example.com/v2",
+		"example.com/v3":       "the CustomResourceDefinition of Light does not serve example.com/v3; it serves example.com/v1, example.com/v2",
+		"example.org/v1":       "there is no schema of example.org/v1 Light",
+	} {
+		got := ""
+		for _, problem := range schemas.Validate(parse(t, "{apiVersion: "+apiVersion+", kind: Light, metadata: {name: a}}")) {
+			got += problem.String()
+		}
+		if !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%s: got %q, want %q", apiVersion, got, want)
+		}
+		if _, refused := schemas.Refused(apiVersion, "Light"); refused != strings.Contains(want, "does not serve") {
+			t.Errorf("%s: refused: %v", apiVersion, refused)
 		}
 	}
 }

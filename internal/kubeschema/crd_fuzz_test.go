@@ -15,6 +15,7 @@ func FuzzAddCRD(f *testing.F) {
 	f.Add("{kind: CustomResourceDefinition, apiVersion: apiextensions.k8s.io/v1, spec: {group: example.com, names: {kind: Thing}, versions: [{name: v1, schema: {openAPIV3Schema: "+
 		"{type: object, properties: {spec: {type: object, additionalProperties: {type: array, items: {x-kubernetes-int-or-string: true}}}, a: {pattern: '(', enum: [1, null], minimum: 1e400}}}}}]}}", object)
 	f.Add("{kind: CustomResourceDefinition, spec: {group: a, names: {kind: b}, versions: [{name: v1}]}}", "{apiVersion: a/v1, kind: b}")
+	f.Add("{kind: CustomResourceDefinition, spec: {group: example.com, names: {kind: Thing}, versions: [{name: v1, schema: {openAPIV3Schema: {properties: {spec: {type: [a]}, a: null, b: {anyOf: [null, {items: 1}]}}}}}]}}", object)
 	f.Add(celDefinition, "{apiVersion: example.com/v1, kind: Light, metadata: {name: l}, spec: {size: 1Gi, hosts: [a, b], labels: {a: bcdef}, address: 1}}")
 	f.Fuzz(func(t *testing.T, definition, object string) {
 		definitions, err := manifest.Parse(definition)
@@ -27,7 +28,7 @@ func FuzzAddCRD(f *testing.F) {
 		}
 		schemas := load(t, "")
 		for _, d := range definitions {
-			if schemas.AddCRD(d.Fields) != nil {
+			if _, err := schemas.AddCRD(d.Fields); err != nil {
 				return
 			}
 		}

@@ -71,6 +71,7 @@ type Schemas struct {
 	texts  map[string]int
 	lives  map[string]Life
 	custom map[string]*Node
+	served map[string][]string // versions of custom resources, by group and kind
 	json   map[string]jsonSchema
 
 	mu    sync.Mutex
@@ -111,7 +112,7 @@ func Load(version string) (*Schemas, error) {
 	}
 	s := &Schemas{
 		pack: pack, minor: pack.Minors[i], texts: map[string]int{}, lives: map[string]Life{},
-		custom: map[string]*Node{}, json: map[string]jsonSchema{}, nodes: map[string]*Node{},
+		custom: map[string]*Node{}, served: map[string][]string{}, json: map[string]jsonSchema{}, nodes: map[string]*Node{},
 	}
 	if _, err := fmt.Sscanf(minorOf(s.minor.Version), "1.%d", &s.number); err != nil {
 		return nil, err
@@ -323,6 +324,14 @@ func (c *checker) unknown() {
 			hint = "use " + life.Replacement
 		}
 		c.add(nil, UnknownKind, hint, "%s %s is not in Kubernetes %s", c.apiVersion, c.kind, minorOf(c.schemas.minor.Version))
+		return
+	}
+	if instead, refused := c.schemas.Refused(c.apiVersion, c.kind); refused {
+		hint := ""
+		if len(instead) > 0 {
+			hint = "it serves " + strings.Join(instead, ", ")
+		}
+		c.add(nil, UnknownKind, hint, "the CustomResourceDefinition of %s does not serve %s", c.kind, c.apiVersion)
 		return
 	}
 	hint := nearest(c.kind, c.schemas.kinds(c.apiVersion))

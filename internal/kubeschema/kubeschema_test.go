@@ -217,7 +217,7 @@ spec:
 func TestCRD(t *testing.T) {
 	t.Parallel()
 	schemas := load(t, "")
-	if err := schemas.AddCRD(parse(t, crd)); err != nil {
+	if _, err := schemas.AddCRD(parse(t, crd)); err != nil {
 		t.Fatal(err)
 	}
 	if schemas.Known("example.com/v2", "Thing") {
@@ -247,7 +247,7 @@ func TestCRD(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", spec, got, want)
 		}
 	}
-	if err := schemas.AddCRD(map[string]any{"kind": "Deployment"}); err == nil || !strings.Contains(err.Error(), "hint:") {
+	if _, err := schemas.AddCRD(map[string]any{"kind": "Deployment"}); err == nil || !strings.Contains(err.Error(), "hint:") {
 		t.Errorf("what is no definition: %v", err)
 	}
 }
@@ -288,7 +288,7 @@ func TestSize(t *testing.T) {
 // FuzzValidate: no object makes it fall over, whatever its shape.
 func FuzzValidate(f *testing.F) {
 	schemas := load(f, "")
-	if err := schemas.AddCRD(parse(f, crd)); err != nil {
+	if _, err := schemas.AddCRD(parse(f, crd)); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(deployment)

@@ -517,7 +517,7 @@ func (p *planner) compareLive(ctx context.Context, s *Step, w *work, previous []
 			wanted[ref.Key()] = true
 			change, op, err := p.object(s, w, o, ref, sent[ref.Key()], mask)
 			if err != nil {
-				r.findings.Add("release", source.Origin{}, s.Release, "", "%s", err)
+				r.findings.Add("release", source.Origin{}, s.Release, "the cluster has refused it: see what it says", "%s", err)
 				continue
 			}
 			if p.options.Check && op != nil {

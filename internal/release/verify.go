@@ -162,7 +162,7 @@ func (v *verifier) object(d *Desired, o manifest.Object, defined map[string]bool
 	case errors.Is(err, errNoKind):
 		v.findings.Add("unknown-kind", at, path, kindHint(o.Ref), "the cluster does not know the kind %s of %s", o.Ref.Kind, o.Ref.APIVersion)
 	default:
-		v.findings.Add("unknown-kind", at, path, "", "%s", err)
+		v.findings.Add("unknown-kind", at, path, "ask the cluster once more; kubectl api-resources shows what it knows", "%s", err)
 	}
 }
 

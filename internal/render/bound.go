@@ -16,14 +16,15 @@ type run struct {
 	work     int64
 	printed  int64
 	depth    int
-	nested   int    // calls of tpl inside of one another
-	at       string // FILE:LINE of the template or loop that was entered last
+	nested   int      // calls of tpl inside of one another
+	at       string   // FILE:LINE of the template that is executed, or of its loop
+	around   []string // the same of those that have called it
 	includes map[string]int
-	texts    map[string]trees
+	texts    map[string]tplText
 }
 
 func newRun(ctx context.Context, limits Limits, lint bool) *run {
-	return &run{ctx: ctx, limits: limits, lint: lint, includes: map[string]int{}, texts: map[string]trees{}}
+	return &run{ctx: ctx, limits: limits, lint: lint, includes: map[string]int{}, texts: map[string]tplText{}}
 }
 
 func limited(format string, args ...any) error {
@@ -42,6 +43,7 @@ func (r *run) step(n int64) error {
 // enter and leave stand around the content of every template, turn at the
 // beginning of every loop's body. All give text that prints as nothing.
 func (r *run) enter(at string) (string, error) {
+	r.around = append(r.around, r.at)
 	r.at = at
 	r.depth++
 	if r.depth > r.limits.Depth {
@@ -52,12 +54,24 @@ func (r *run) enter(at string) (string, error) {
 
 func (r *run) leave() string {
 	r.depth--
+	last := len(r.around) - 1
+	r.at, r.around = r.around[last], r.around[:last]
 	return ""
 }
 
 func (r *run) turn(at string) (string, error) {
 	r.at = at
 	return "", r.step(1)
+}
+
+// file gives the name of the file whose template is executed, or in which a text
+// stands that tpl executes.
+func (r *run) file() string {
+	at := location(r.at).File
+	for i := len(r.around) - 1; i >= 0 && at == engineName; i-- {
+		at = location(r.around[i]).File
+	}
+	return at
 }
 
 // made counts bytes that a function gives to the template.

@@ -12,6 +12,8 @@ import (
 
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
+
+	"github.com/helm-kai/helm-kai/generator"
 )
 
 const (
@@ -157,6 +159,7 @@ func newProgram(root string, l *Library, parse func(name string, text []byte) (t
 func (p *program) execute(ctx context.Context, templates map[string]scoped, opts Options, lint bool) (map[string]string, error) {
 	e := p.idle.Get().(*executor)
 	e.run = newRun(ctx, opts.Limits.orDefault(), lint)
+	e.templates = templates
 	files := make(map[string]string, len(p.names))
 	for _, name := range p.names {
 		if !opts.wants(name) {
@@ -172,7 +175,7 @@ func (p *program) execute(ctx context.Context, templates map[string]scoped, opts
 	}
 	// Only an executor that came to its end goes back: one that failed has
 	// counters, and perhaps values, that the next should not meet.
-	e.run = nil
+	e.run, e.templates = nil, nil
 	p.idle.Put(e)
 	return files, nil
 }
@@ -180,9 +183,10 @@ func (p *program) execute(ctx context.Context, templates map[string]scoped, opts
 // executor is a program's templates bound to the counters of one rendering at
 // a time.
 type executor struct {
-	template *template.Template
-	parser   *parser
-	run      *run
+	template  *template.Template
+	parser    *parser
+	run       *run
+	templates map[string]scoped
 }
 
 func newExecutor(p *program, parser *parser) *executor {
@@ -228,11 +232,14 @@ func (e *executor) tpl(around *template.Template, text string, data any) (string
 		return "", limited("tpl is called inside of tpl more than %d deep (limit depth)", maxTpl)
 	}
 	defer func() { e.run.nested-- }()
-	trees, err := e.parsed(text)
+	parsed, err := e.parsed(text)
 	if err != nil {
 		return "", fmt.Errorf("cannot parse template %q: %w", text, err)
 	}
-	t, err := e.assemble(around, trees)
+	if parsed.forbidden != nil && e.decides(e.run.file()) {
+		return "", parsed.forbidden
+	}
+	t, err := e.assemble(around, parsed.trees)
 	if err != nil {
 		return "", fmt.Errorf("cannot parse template %q: %w", text, err)
 	}
@@ -243,17 +250,36 @@ func (e *executor) tpl(around *template.Template, text string, data any) (string
 	return strings.ReplaceAll(out.String(), noValue, ""), nil
 }
 
+// decides says whether a file of templates is one of those whose results the
+// chart's files have to decide: of a chart that kai has made. Where files have no
+// names all count as such; those that have are asked again.
+func (e *executor) decides(file string) bool {
+	t, ok := e.templates[file]
+	if !ok {
+		return true
+	}
+	of, _ := t.values["Chart"].(chartOf)
+	return of.Annotations[generator.FlavorAnnotation] != ""
+}
+
+// tplText is a text that tpl is given, and what in it may not be in a flavor.
+type tplText struct {
+	trees     trees
+	forbidden *forbiddenError
+}
+
 // parsed gives the trees of a text, which charts tend to hand to tpl again and
 // again. They live as long as the rendering, for a text may hold a secret.
-func (e *executor) parsed(text string) (trees, error) {
-	if trees, ok := e.run.texts[text]; ok {
-		return trees, nil
+func (e *executor) parsed(text string) (tplText, error) {
+	if known, ok := e.run.texts[text]; ok {
+		return known, nil
 	}
 	trees, err := e.parser.parse(engineName, text)
-	if err == nil {
-		e.run.texts[text] = trees
+	if err != nil {
+		return tplText{}, err
 	}
-	return trees, err
+	e.run.texts[text] = tplText{trees, e.parser.forbidden(trees, text)}
+	return e.run.texts[text], nil
 }
 
 // assemble gives an executable template of a text's trees. A text that defines

@@ -58,7 +58,7 @@ func (e *Error) Error() string {
 
 // ofTemplates says whether the error names a place in a template.
 func (e *Error) ofTemplates() bool {
-	return e.Code == CodeExecution || e.Code == CodeRefused || e.Code == CodeLimit
+	return e.Code == CodeExecution || e.Code == CodeRefused || e.Code == CodeLimit || e.Code == CodeForbidden
 }
 
 // Unwrap gives the reason, such as the error of a cancelled context.
@@ -66,7 +66,11 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // Finding gives the error as one of the mistakes that a command prints.
 func (e *Error) Finding() source.Finding {
-	return source.Finding{Origin: source.Origin{Position: e.At}, Message: e.Message, Code: string(e.Code)}
+	f := source.Finding{Origin: source.Origin{Position: e.At}, Message: e.Message, Code: string(e.Code)}
+	if e.Code == CodeForbidden {
+		f.Hint = hintForbidden
+	}
+	return f
 }
 
 func position(file string) source.Position { return source.Position{File: file} }
@@ -130,6 +134,11 @@ func executionError(root, file string, err error, at string) *Error {
 	if errors.As(err, &limit) {
 		e.Code, e.Message = CodeLimit, limit.message
 		e.whole = fmt.Sprintf("execution error at (%s/%s): %s", root, e.At, limit.message)
+	}
+	var forbidden *forbiddenError
+	if errors.As(err, &forbidden) {
+		e.Code, e.Message = CodeForbidden, forbidden.Error()
+		e.whole = fmt.Sprintf("execution error at (%s/%s): %s", root, e.At, e.Message)
 	}
 	return e
 }

@@ -43,6 +43,32 @@ func forbidden(function string) string {
 	return ""
 }
 
+const hintForbidden = "give the result as a value instead"
+
+// forbiddenError says that a text which was given to tpl calls a function whose
+// result the chart's files do not decide.
+type forbiddenError struct {
+	line    int // of the text
+	message string
+}
+
+func (e *forbiddenError) Error() string {
+	return fmt.Sprintf("line %d of the text that tpl is given: %s", e.line, e.message)
+}
+
+// forbidden finds the first such function in the templates of a text, or gives nil.
+func (p *parser) forbidden(trees trees, text string) *forbiddenError {
+	w := walker{text: text, names: p.names, within: -1}
+	for _, tree := range trees {
+		w.walk(tree.Root)
+	}
+	if len(w.found) == 0 {
+		return nil
+	}
+	first := w.found.Sorted()[0]
+	return &forbiddenError{first.Origin.Line, first.Message}
+}
+
 // Forbidden names every function in the chart's templates whose result the
 // chart's files do not decide, and every template that does not parse. What
 // stands in a subchart is a warning, for its author may be another.
@@ -169,7 +195,7 @@ func (w *walker) branch(n *parse.BranchNode) {
 }
 
 // tpl looks through a constant text that tpl executes. What is put together while
-// rendering, from a user's values say, is not known here.
+// rendering, from a user's values say, is not known here; rendering refuses it.
 func (w *walker) tpl(text parse.Node) {
 	for {
 		p, ok := text.(*parse.PipeNode)
@@ -212,7 +238,7 @@ func (w *walker) name(n *parse.IdentifierNode) {
 			File: w.file, Line: 1 + strings.Count(before, "\n"), Column: 1 + utf8.RuneCountInString(line),
 		}},
 		Message:  fmt.Sprintf("the function %s %s", n.Ident, because),
-		Hint:     "give the result as a value instead",
+		Hint:     hintForbidden,
 		Code:     CodeForbidden,
 		Severity: w.severity,
 	})

@@ -27,6 +27,10 @@ import (
 // CodeLint is the code of the findings of Helm's lint.
 const CodeLint = "helm-lint"
 
+// CodeDeprecated is the code of those among them that only say which Kubernetes has a
+// kind no longer.
+const CodeDeprecated = "deprecated-api"
+
 // lintRelease is the name that Helm's lint gives the release.
 const lintRelease = "test-release"
 
@@ -282,7 +286,9 @@ func (l *linter) documents(file, text string) bool {
 			continue
 		}
 		l.say(source.Warning, file, lintObjectName(object))
-		l.say(source.Warning, file, l.deprecated(object))
+		if !l.say(source.Warning, file, l.deprecated(object)) {
+			l.found[len(l.found)-1].Code = CodeDeprecated
+		}
 		l.say(source.Error, file, lintSelector(object, text))
 		l.say(source.Error, file, lintListAnnotations(object, text))
 	}

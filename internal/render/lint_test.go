@@ -166,3 +166,56 @@ func TestErrorFinding(t *testing.T) {
 	}
 	rendertest.Same(t, "templates/x.yaml:2:4: give a host", e.Finding().String())
 }
+
+// TestForbiddenInTpl: a text that is put together while rendering may not call what
+// a flavor may not call. It may in a chart that kai has not made.
+func TestForbiddenInTpl(t *testing.T) {
+	t.Parallel()
+	const made = "annotations: {chart.kai/flavor: webservice 1.0.0}\n"
+	chart := func(of, template, sub, subTemplate string) generator.Chart {
+		return generator.Chart{Name: "a", Files: []generator.File{
+			{Path: "Chart.yaml", Data: []byte("apiVersion: v2\nname: a\nversion: 0.1.0\n" + of)},
+			{Path: "values.yaml", Data: []byte("clock: '{{ now }}'\nchance: \"a: b\\nc: {{ uuidv4 }}\"\nplain: '{{ .Release.Name }}'\n" +
+				"inner: '{{ tpl .Values.clock . }}'\nhelper: '{{ include \"flavor.help\" . }}'\nown: '{{ define \"x\" }}{{ randAlpha 3 }}{{ end }}{{ include \"x\" . }}'\n" +
+				"sub: {clock: '{{ now }}'}\n")},
+			{Path: "templates/_help.tpl", Data: []byte(`{{ define "flavor.help" }}help{{ end }}{{ define "flavor.tpl" }}` + "\n" + `  {{ tpl .Values.chance . }}{{ end }}`)},
+			{Path: "templates/x.yaml", Data: []byte("a: b\n" + template)},
+			{Path: "charts/sub/Chart.yaml", Data: []byte("apiVersion: v2\nname: sub\nversion: 0.1.0\n" + sub)},
+			{Path: "charts/sub/templates/y.yaml", Data: []byte("a: b\n" + subTemplate)},
+		}}
+	}
+	const clock = "the function now depends on the time or the time zone of the machine, so that no two renderings are the same\n  hint: give the result as a value instead"
+	const chance = "depends on chance, so that no two renderings are the same\n  hint: give the result as a value instead"
+	tests := map[string]struct {
+		chart generator.Chart
+		want  string
+	}{
+		"a value":          {chart(made, "c: {{ tpl .Values.clock . }}", "", ""), "templates/x.yaml:2:7: line 1 of the text that tpl is given: " + clock},
+		"a later line":     {chart(made, "{{ tpl .Values.chance . }}", "", ""), "templates/x.yaml:2:4: line 2 of the text that tpl is given: the function uuidv4 " + chance},
+		"in a helper":      {chart(made, `{{ include "flavor.tpl" . }}`, "", ""), "templates/_help.tpl:2:6: line 2 of the text that tpl is given: the function uuidv4 " + chance},
+		"tpl in tpl":       {chart(made, "c: {{ tpl .Values.inner . }}", "", ""), "templates/x.yaml:2:7: line 1 of the text that tpl is given: " + clock},
+		"its own template": {chart(made, "c: {{ tpl .Values.own . }}", "", ""), "templates/x.yaml:2:7: line 1 of the text that tpl is given: the function randAlpha " + chance},
+		"after a helper":   {chart(made, `c: {{ include "flavor.help" . }}{{ tpl (print "{{ now }}" "") . }}`, "", ""), "templates/x.yaml:2:36: line 1 of the text that tpl is given: " + clock},
+		"env is no function": {chart(made, `c: {{ tpl (print "{{ env" " \"HOME\" }}") . }}`, "", ""),
+			`templates/x.yaml:2:7: executing "a/templates/x.yaml" at <tpl (print "{{ env" " \"HOME\" }}") .>: error calling tpl: cannot parse template "{{ env \"HOME\" }}": template: gotpl:1: function "env" not defined`},
+		"in a subchart":     {chart("", "", made, "c: {{ tpl .Values.clock . }}"), "charts/sub/templates/y.yaml:2:7: line 1 of the text that tpl is given: " + clock},
+		"of somebody else":  {chart("", "c: {{ tpl .Values.clock . }}", "", ""), ""},
+		"of another's part": {chart(made, "", "", "c: {{ tpl .Values.clock . }}"), ""},
+		"a part after ours": {chart(made, `c: {{ include "flavor.help" . }}`, "", `c: {{ include "flavor.help" . }}{{ tpl .Values.clock . }}`), ""},
+		"nothing forbidden": {chart(made, "c: {{ tpl .Values.plain . }}\nd: {{ tpl .Values.helper . }}", "", ""), ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := ""
+			_, err := mustLoad(t, tt.chart).Render(t.Context(), render.Options{})
+			var e *render.Error
+			if errors.As(err, &e) {
+				got = e.Finding().String()
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			rendertest.Same(t, tt.want, got)
+		})
+	}
+}

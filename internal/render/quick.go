@@ -188,7 +188,7 @@ func (q *quick) tpl(text string, dot any) (string, bool) {
 		r := q.texts[text]
 		if r == nil {
 			trees, err := q.executor.parser.parse(engineName, text)
-			if err != nil || len(trees) != 1 || trees[engineName] == nil {
+			if err != nil || len(trees) != 1 || trees[engineName] == nil || q.executor.parser.forbidden(trees, text) != nil {
 				return "", false
 			}
 			if r = compile(trees[engineName]); r == nil {

@@ -182,8 +182,12 @@ func (c *Chart) render(ctx context.Context, opts Options, lint bool) (files map[
 	var failed *Error
 	if errors.As(err, &failed) && failed.ofTemplates() {
 		// Once more, with templates that know whose they are.
-		if _, _, worded := c.renderWith(ctx, opts, lint, c.ownProgram); worded != nil {
+		again, chart, worded := c.renderWith(ctx, opts, lint, c.ownProgram)
+		if worded != nil {
 			return nil, nil, worded
+		}
+		if failed.Code == CodeForbidden {
+			return again, chart, nil // in a chart of somebody else's, who may
 		}
 	}
 	return files, own, err

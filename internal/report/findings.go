@@ -2,10 +2,12 @@ package report
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	_ "embed"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -89,6 +91,25 @@ func Findings(w io.Writer, found []validate.Finding, o FindingsOptions) error {
 		return nil
 	}
 	return unknown("findings", name, FindingsFormats())
+}
+
+// closing is the last line of findings as text.
+var closing = regexp.MustCompile(`(?:^|\n)[0-9]+ errors?, [0-9]+ warnings?, [0-9]+ infos?, [0-9]+ ignored\n$`)
+
+// IsFindings says whether a file is what Findings prints, in any format, or empty.
+func IsFindings(data []byte) bool {
+	has := func(text string) bool { return bytes.Contains(data, []byte(text)) }
+	switch text := string(bytes.TrimSpace(data)); {
+	case text == "" || text == "[]":
+		return true
+	case text[0] == '<':
+		return has(`<testsuites name="kai validate"`)
+	case text[0] == '[':
+		return has(`"check_name":`) && has(`"fingerprint":`)
+	case text[0] == '{':
+		return has(`"kind": "Findings"`) || has(`"$schema":`) && has(`"name": "kai"`)
+	}
+	return closing.Match(data)
 }
 
 // finding is what was found in some contexts.

@@ -144,7 +144,7 @@ func flatten(root *source.Value, findings *source.Findings) *source.Value {
 		}
 		scopes := app.Value.Get("scopes")
 		if scopes == nil {
-			findings.Add("missing-key", app.Origin, path+".scopes", "", "is missing")
+			findings.Add("missing-key", app.Origin, path+".scopes", "write scopes: {secret: {KEY: value}}", "is missing")
 			continue
 		}
 		out.Fields = append(out.Fields, source.Field{Key: app.Key, Origin: app.Origin, Value: scopes})
@@ -197,7 +197,7 @@ func ParseFile(root *source.Value, also []string, findings *source.Findings) []E
 	}
 	for _, key := range required {
 		if root.Get(key) == nil {
-			findings.Add("missing-key", root.Origin, key, "", "is missing")
+			findings.Add("missing-key", root.Origin, key, "write "+key+": …", "is missing")
 		}
 	}
 	return entries

@@ -137,12 +137,7 @@ func Nearest(name string, known []string) string {
 		return ""
 	}
 	list := strings.Join(known, ", ")
-	best, bestDistance := "", len(name)/2+1
-	for _, k := range known {
-		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < bestDistance {
-			best, bestDistance = k, d
-		}
-	}
+	best := Closest(name, known)
 	switch {
 	case best == "":
 		return "known: " + list
@@ -150,6 +145,17 @@ func Nearest(name string, known []string) string {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
 	return fmt.Sprintf("did you mean %q? (%s)", best, list)
+}
+
+// Closest gives the one among known names that was probably meant, or "".
+func Closest(name string, known []string) string {
+	best, bestDistance := "", len(name)/2+1
+	for _, k := range known {
+		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < bestDistance {
+			best, bestDistance = k, d
+		}
+	}
+	return best
 }
 
 // maxListed bounds the list that a hint gives beside its guess.

@@ -22,6 +22,9 @@ const (
 	MaxNodes = 500_000 // values of a file after its aliases are expanded
 )
 
+// wrongFile is the way out where a file passes a bound.
+const wrongFile = "is it the right file? kai reads descriptions, not data"
+
 // BoundedFS is a file system that reads files of bounded size by itself, as
 // ReadFile does.
 type BoundedFS interface {
@@ -106,11 +109,15 @@ func FileFinding(name string, err error) Finding {
 	var large *TooLargeError
 	switch {
 	case errors.As(err, &large):
-		f.Message, f.Hint = "the file "+large.Error(), "is it the right file? kai reads descriptions, not data"
+		f.Message, f.Hint = "the file "+large.Error(), wrongFile
 	case errors.Is(err, fs.ErrNotExist):
-		f.Message = NoSuchFile
+		f.Message, f.Hint = NoSuchFile, "is the name right?"
+	case errors.Is(err, fs.ErrPermission):
+		f.Message, f.Hint = "the file may not be read", "give yourself the permission to read it"
 	case strings.Contains(f.Message, "path escapes"), errors.Is(err, fs.ErrInvalid):
 		f.Message, f.Hint = "the path leads out of the workspace", "move the file into the workspace, or remove the link"
+	default:
+		f.Hint = "name a file with text in it"
 	}
 	return f
 }
@@ -152,9 +159,12 @@ func ParseYAML(file string, data []byte) (*Value, Findings) {
 
 // noText finds the first byte that YAML does not take, or -1.
 func noText(data []byte) (i int, message, hint string) {
+	binary := looksBinary(data)
 	for i < len(data) {
 		r, n := utf8.DecodeRune(data[i:])
 		switch {
+		case binary && (r == utf8.RuneError && n == 1 || r < ' ' && r != '\t' && r != '\n' && r != '\r' || unprintable(r)):
+			return i, "the file is not text", "is it the right file?"
 		case r == utf8.RuneError && n == 1:
 			return i, "the file is not UTF-8", "save it as UTF-8"
 		case r < ' ' && r != '\t' && r != '\n' && r != '\r', unprintable(r) && r != 0x85:
@@ -165,76 +175,26 @@ func noText(data []byte) (i int, message, hint string) {
 	return -1, "", ""
 }
 
+// looksBinary says whether a file begins as programs, pictures and archives do: with
+// many bytes that no text has.
+func looksBinary(data []byte) bool {
+	head := data[:min(len(data), 512)]
+	if bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")) {
+		return false // UTF-16
+	}
+	odd := 0
+	for _, c := range head {
+		if c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0x7f {
+			odd++
+		}
+	}
+	return odd > len(head)/10 && odd > 1
+}
+
 // lineAndColumn gives the place of a byte; columns count characters.
 func lineAndColumn(data []byte, i int) (line, column int) {
 	start := bytes.LastIndexByte(data[:i], '\n') + 1
 	return 1 + bytes.Count(data[:i], []byte("\n")), 1 + utf8.RuneCount(data[start:i])
-}
-
-var (
-	yamlLine  = regexp.MustCompile(`^yaml: (?:line (\d+): )?(?s:(.*))$`)
-	tabIndent = regexp.MustCompile(`(?m)^ *\t[ \t]*[^\s#]`)
-	noAnchor  = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
-)
-
-// grammar are the errors of yaml.v3's parser, other than its scanner's, whose
-// lines it counts from 0, each with the way out.
-var grammar = map[string]string{
-	"did not find expected ',' or '}'":       "close the {, or put a comma between its entries",
-	"did not find expected ',' or ']'":       "close the [, or put a comma between its items",
-	"did not find expected key":              "give the keys of a map the same indentation",
-	"did not find expected '-' indicator":    "give the items of a list the same indentation",
-	"did not find expected node content":     "write a value, and quote text that begins with one of %@`",
-	"did not find expected <document start>": "remove what stands behind the document",
-	"found undefined tag handle":             "remove the tag",
-}
-
-// lexical gives the way out of the scanner's errors that people meet.
-var lexical = map[string]string{
-	"mapping values are not allowed in this context":         `quote text with ": " in it, and check the indentation`,
-	"block sequence entries are not allowed in this context": "begin the list on a line of its own",
-	"could not find expected ':'":                            "write KEY: VALUE",
-	"found unexpected end of stream":                         "close the quotes",
-	"found character that cannot start any token":            "quote text that begins with one of %@`",
-	"found unknown escape character":                         `write \\ for a \, or use single quotes`,
-}
-
-// syntax words the parser's error. The parser gives a line at best, and for a
-// tab, the most common mistake, a riddle.
-func syntax(file string, data []byte, err error) Finding {
-	f := Finding{Origin: Origin{Position: Position{File: file, Line: 1}}, Code: "yaml", Message: err.Error()}
-	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-		if n, err := strconv.Atoi(m[1]); err == nil {
-			f.Origin.Line = n
-		}
-		f.Message = m[2]
-		f.Hint = lexical[f.Message]
-		if hint, ok := grammar[f.Message]; ok {
-			f.Hint = hint
-			if m[1] != "" {
-				f.Origin.Line++
-			}
-		}
-	}
-	if m := noAnchor.FindStringSubmatch(f.Message); m != nil {
-		if i := bytes.Index(data, []byte("*"+m[1])); i >= 0 {
-			f.Origin.Line, f.Origin.Column = lineAndColumn(data, i)
-		}
-		f.Message, f.Hint = fmt.Sprintf("there is no anchor &%s for the alias *%s", m[1], m[1]), "quote the text, if no alias is meant"
-	}
-	if strings.Contains(f.Message, "cannot start any token") || strings.Contains(f.Message, "tab character") {
-		if loc := tabIndent.FindIndex(data); loc != nil {
-			before := data[:loc[0]]
-			tab := bytes.IndexByte(data[loc[0]:], '\t')
-			f.Origin.Line, f.Origin.Column = 1+bytes.Count(before, []byte("\n")), tab+1
-			f.Message, f.Hint = "a tab stands in the indentation", "YAML is indented with spaces"
-			return f
-		}
-	}
-	if strings.Contains(f.Message, "depth") {
-		f.Code, f.Message, f.Hint = "limit", fmt.Sprintf("values are nested deeper than the bound of %d", MaxDepth), ""
-	}
-	return f
 }
 
 type reader struct {
@@ -256,7 +216,7 @@ func (r *reader) at(n *yaml.Node) Origin {
 func (r *reader) stop(n *yaml.Node, format string, args ...any) *Value {
 	if !r.stopped {
 		r.stopped = true
-		r.add(n, "limit", "is it the right file? kai reads descriptions, not data", format, args...)
+		r.add(n, "limit", wrongFile, format, args...)
 	}
 	return &Value{Kind: Null, Origin: r.at(n)}
 }

@@ -36,6 +36,40 @@ func TestClear(t *testing.T) {
 		{"id", "-----BEGIN " + "OPENSSH PRIVATE KEY-----\nabc", "1:1"},
 		{"broken.yaml", "a: [\nDB_PASSWORD: " + hidden, "2:14"},
 		{"a.bin", "DB_PASSWORD=" + hidden + "\x00", ""},
+		// Each value is one finding, however many stand in a line, or ways find it.
+		{"kai.yaml", "env: {DB_PASSWORD: " + hidden + ", API_TOKEN: '" + hidden + "', A: b}", "1:20 1:41"},
+		{"kai.yaml", "env: {GITHUB_TOKEN: ghp_" + strings.Repeat("a1", 18) + "}", "1:21"},
+		{"kai.yaml", "a: &x {PASSWORD: " + hidden + "}\nb: *x", "1:18"},
+		{"app.env", "A_URL=http://a:" + hidden + "@b B_URL=http://a:" + hidden + "@c", "1:7 1:33"},
+		{"kai.yaml", "ä: {DB_PASSWORD: !!str \"" + hidden + "\"}", "1:18"},
+		// JSON in a text.
+		{"kai.yaml", `env: {CONFIG: '{"db":{"user":"a","password":"` + hidden + `"},"token":"` + hidden + `"}'}`, "1:46 1:66"},
+		{"kai.yaml", `env: {CONFIG: "{\"password\": \"` + hidden + `\"}"}`, "1:33"},
+		{"app.json", `{"user":"a","auth":{"password":"` + hidden + `"}}`, "1:33"},
+		{"kai.yaml", `env: {CONFIG: '{"password":"${DB_PASSWORD}","passwordFile":"/run/p","token":""}'}`, ""},
+		// Blocks.
+		{"kai.yaml", "a:\n  b: |\n    # PASSWORD=" + hidden + "\n    export DB_PASSWORD=" + hidden + "\n    password: ${PASSWORD}\n    token: " + hidden + "\n  c: d", "4:24 6:12"},
+		{"kai.yaml", "a: >\n  mysql --password " + hidden + "\n  --user root", "2:20"},
+		{"objects.yaml", "apiVersion: v1\nkind: Secret\nstringData:\n  a.ini: |\n    password=" + hidden + "\n    token=" + hidden + "\n  b: change-me\n  c: ${D}\n  tls.crt: abc", "4:10"},
+		// Arguments.
+		{"kai.yaml", "args: [--db-password=" + hidden + ", \"--token=" + hidden + "\", --password, " + hidden + "]", "1:22 1:41 1:64"},
+		{"kai.yaml", "args: [--password, --verbose, --password-file, /run/p, --token, \"$(TOKEN)\", --token, \"${TOKEN}\"]", ""},
+		{"kai.yaml", "command: [sh, -c, \"PGPASSWORD=" + hidden + " psql 'host=db password=" + hidden + "'\"]", "1:31 1:63"},
+		{"kai.yaml", "command: [sh, -c, \"mysql --password=\\\"$PASSWORD\\\" --token $TOKEN\"]", ""},
+		{"kai.yaml", "description: use --password or --token instead; a token is required", ""},
+		{"run.sh", "TOKEN=$(cat /run/token)\nif [ -z \"$TOKEN\" ]; then echo \"--token must be set\"; fi\ncurl --token " + hidden, "3:14"},
+		{"Dockerfile", `CMD ["serve", "--password", "` + hidden + `"]`, "1:30"},
+		// Addresses.
+		{"kai.yaml", "env: {A: \"postgres://a:p@" + hidden + "@db/x\", B: \"root:" + hidden + "@tcp(db:3306)/x\", C: \"http://a/?token=" + hidden + "\"}", "1:11 1:46 1:97"},
+		{"kai.yaml", "# postgres://user:password@host/db\nA: b # http://a:pass@host", ""},
+		// What is no secret.
+		{"kai.yaml", "env: {DB_PASSWORD: \"\", A_TOKEN: ~, B_TOKEN: your-token-here, C_TOKEN: \"<token>\", D_SECRET: secrets/d.txt, E_TOKEN: \"https://a.example.com/token\", MAX_TOKENS: \"4096\"}", ""},
+		{"kai.yaml", "imagePullSecret: regcred\ntlsSecret: wildcard\ntokenizer: standard\nkai.example.com/secret-name: a\nsecrets.example.com/component: control", ""},
+		{"types.yaml", "types: {db: {password: string, token_ttl: 5m}}", ""},
+		{"objects.yaml", "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nspec: {data: [{secretKey: db-password, remoteRef: {key: a}}]}", ""},
+		{"package.json", `{"dependencies": {"js-tokens": "^4.0.0"}}`, ""},
+		{"kai.yaml", "env: {DB_PASSWORD: 20261122, A_TOKEN: 20261122}", "1:20"},
+		{"app.py", "connect(password=password)\ntoken = os.environ['TOKEN']\npassword = \"" + hidden + "\"\nenv = \"TOKEN=\" + token", "3:13"},
 	} {
 		var got []string
 		for _, f := range validate.Clear(one.file, []byte(one.text)) {

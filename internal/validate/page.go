@@ -32,8 +32,9 @@ metadata:
       latest-tag: it is built on every commit
 ` + "```" + `
 
-What keeps a chart from being made stays an error, whatever the settings say: the rules of the first two groups, and the templates'
-failures among the third.
+What keeps a chart from being made stays an error: of the first three groups, the rules that are errors here, but for ` + "`helm-lint`" + `. A
+setting that turns one of these off, or ignores it, is a mistake itself. ` + "`forbidden-function`" + ` can be turned off for other tools' charts,
+where it is a warning.
 
 Rules have the names that kube-linter gives them, or else kube-score. The other's name, in brackets, means the same in settings and
 annotations.

@@ -317,10 +317,10 @@ func plainSecrets(w *world, report reporter) {
 	})
 }
 
-// inClear says whether a value may be a secret: not a word for none, and not where one
-// is found.
+// inClear says whether a value may be a secret: not a word for none, or for one that is
+// still to come, and not where one is found.
 func inClear(value string) bool {
-	return !slices.Contains([]string{"", "none", "true", "false"}, strings.ToLower(value)) && !strings.Contains(value, "://") && !strings.HasPrefix(value, "$(")
+	return !placeholder.MatchString(value) && !strings.Contains(value, "://")
 }
 
 func oldAccountField(w *world, report reporter) {

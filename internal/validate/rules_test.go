@@ -54,7 +54,7 @@ func TestRules(t *testing.T) {
 		examples[file.Name] = string(file.Data)
 	}
 	for _, rule := range validate.Rules {
-		if slices.Contains([]validate.Group{validate.Format, validate.Names, validate.Chart}, rule.Group) || rule.ID == validate.SecretInClear || rule.ID == validate.UnusedIgnore {
+		if slices.Contains([]validate.Group{validate.Format, validate.Names, validate.Chart}, rule.Group) || slices.Contains([]string{validate.SecretInClear, validate.DefinitionSchema, validate.UnusedIgnore}, rule.ID) {
 			continue // it is not about objects
 		}
 		t.Run(rule.ID, func(t *testing.T) {
@@ -158,11 +158,27 @@ func TestBadSettings(t *testing.T) {
 		"rules: {latest-tag: fatal}":               `rules.yaml:1:21: rules.latest-tag: "fatal" is no severity`,
 		"ignore: [{rule: latest-tag}]":             "what is ignored needs a reason",
 		"ignore: [{rule: late-tag, reason: late}]": `there is no rule "late-tag"`,
-		"rule: {}": `unknown key "rule"`,
+		"rule: {}":                                        `unknown key "rule"`,
+		"rules: {wrong-type: off}":                        "rules.yaml:1:21: rules.wrong-type: wrong-type keeps a chart from being made: it stays an error, and cannot be turned off",
+		"rules: {unknown-instance: info}":                 "it stays an error, and cannot be turned into info",
+		"ignore: [{rule: template-parse, reason: later}]": "rules.yaml:1:17: ignore[0].rule: template-parse keeps a chart from being made: it cannot be ignored",
 	} {
 		_, findings := validate.ReadSettings("rules.yaml", []byte(text))
 		if !strings.Contains(findings.Error(), want) {
 			t.Errorf("%s: %q does not contain %q", text, findings.Error(), want)
+		}
+	}
+}
+
+// TestSettingsOfStages: what no chart depends on can be turned off.
+func TestSettingsOfStages(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"rules: {wrong-type: error, helm-lint: off, forbidden-function: off, gateway-tls: info, secret-in-clear: warning, crd-schema: off, kubernetes-schema: warning}",
+		"ignore: [{rule: helm-lint, reason: a}, {rule: secret-in-clear, file: a, reason: b}, {rule: removed-api, reason: c}]",
+	} {
+		if _, findings := validate.ReadSettings("rules.yaml", []byte(text)); len(findings) > 0 {
+			t.Errorf("%s: %s", text, findings)
 		}
 	}
 }

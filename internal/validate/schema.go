@@ -22,16 +22,17 @@ func schemas(w *world, report reporter) {
 	}
 }
 
-// unknownKinds looks for kinds without a schema: those that are Kubernetes' own, or
-// those of others.
-func unknownKinds(builtIn bool) check {
+// unknownKinds looks for kinds without a schema: those that an API server refuses,
+// since they are Kubernetes' own or their definition does not serve them, or others.
+func unknownKinds(refused bool) check {
 	return func(w *world, report reporter) {
 		if w.schemas == nil {
 			return
 		}
 		for _, o := range w.objects {
 			_, ended := w.schemas.Life(o.Ref.APIVersion, o.Ref.Kind)
-			if ended || w.schemas.Known(o.Ref.APIVersion, o.Ref.Kind) || w.schemas.BuiltIn(o.Ref.APIVersion) != builtIn {
+			_, unserved := w.schemas.Refused(o.Ref.APIVersion, o.Ref.Kind)
+			if ended || w.schemas.Known(o.Ref.APIVersion, o.Ref.Kind) || (unserved || w.schemas.BuiltIn(o.Ref.APIVersion)) != refused {
 				continue
 			}
 			for _, problem := range w.schemas.Validate(o.Fields) {
@@ -107,9 +108,9 @@ func reasons(w *world, report reporter) {
 	for _, o := range w.objects {
 		for _, one := range o.ignores {
 			if one.unknown {
-				report(o, "metadata.annotations", "there is no rule %q", one.rule)
+				report(o, one.path, "there is no rule %q", one.rule)
 			} else if one.reason == "" {
-				report(o, "metadata.annotations", "%s is ignored without a reason", one.rule)
+				report(o, one.path, "%s is ignored without a reason", one.rule)
 			}
 		}
 	}

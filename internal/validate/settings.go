@@ -78,7 +78,8 @@ func ReadSettings(name string, data []byte) (Settings, source.Findings) {
 }
 
 // SettingsOf reads the keys rules and ignore of a map, as ReadSettings does; here is
-// where the map stands in its file, such as "validate.", or "".
+// where the map stands in its file, such as "validate.", or "". What findings are about
+// is left out of the settings.
 func SettingsOf(v *source.Value, here string) (Settings, source.Findings) {
 	var findings source.Findings
 	settings := Settings{Severities: map[string]Severity{}}
@@ -97,6 +98,10 @@ func SettingsOf(v *source.Value, here string) (Settings, source.Findings) {
 			continue
 		}
 		for _, rule := range rules {
+			if fixed(rule) && severity != Error {
+				findings.Add("value", field.Value.OriginOrNone(), path, fixedHint, "%s keeps a chart from being made: it stays an error, and cannot be turned %s", rule.ID, turned(severity))
+				continue
+			}
 			settings.Severities[rule.ID] = severity
 		}
 	}
@@ -104,7 +109,10 @@ func SettingsOf(v *source.Value, here string) (Settings, source.Findings) {
 		findings.Add("wrong-type", ignores.Origin, here+"ignore", "write [{rule: RULE, reason: why}]", "expected a list, got %s", ignores.Kind)
 	}
 	for i, item := range v.Get("ignore").ItemsOrNone() {
-		settings.Ignores = append(settings.Ignores, ignoreOf(item, fmt.Sprintf("%signore[%d]", here, i), &findings))
+		wrong := len(findings)
+		if one := ignoreOf(item, fmt.Sprintf("%signore[%d]", here, i), &findings); len(findings) == wrong {
+			settings.Ignores = append(settings.Ignores, one)
+		}
 	}
 	return settings, findings
 }
@@ -125,8 +133,30 @@ func ignoreOf(item *source.Value, path string, findings *source.Findings) FileIg
 	if one.Reason == "" {
 		findings.Add("required", at, path, "add reason: …", "what is ignored needs a reason")
 	}
-	rulesNamed(findings, at, path+".rule", one.Rule)
+	for _, rule := range rulesNamed(findings, at, path+".rule", one.Rule) {
+		if fixed(rule) {
+			findings.Add("value", item.Get("rule").OriginOrNone(), path+".rule", fixedHint, "%s keeps a chart from being made: it cannot be ignored", rule.ID)
+		}
+	}
 	return one
+}
+
+// fixed says whether a rule stays an error whatever the settings say, since no chart
+// is made where it is not held.
+func fixed(rule *Rule) bool {
+	before := slices.Contains([]Group{Format, Names, Chart}, rule.Group)
+	// Of another's chart, a function is a warning only.
+	return before && rule.Severity == Error && !optional(rule) && rule.ID != "forbidden-function"
+}
+
+const fixedHint = "correct what it finds; docs/rules.md says which rules can be turned off"
+
+// turned words what a rule is turned to.
+func turned(severity Severity) string {
+	if severity == Off {
+		return "off"
+	}
+	return "into " + string(severity)
 }
 
 func rulesNamed(findings *source.Findings, at source.Origin, path, name string) []*Rule {
@@ -155,6 +185,7 @@ const Annotation = "kai.validate/ignore"
 
 // ignore is a line of the annotation.
 type ignore struct {
+	path         string // of the annotation
 	rule, reason string
 	unknown      bool // there is no such rule
 }
@@ -170,7 +201,7 @@ func ignoresOf(o manifest.Object) []ignore {
 			rule, reason, _ := strings.Cut(strings.TrimSpace(line), ":")
 			if rule != "" {
 				rule = strings.TrimSpace(rule)
-				found = append(found, ignore{rule, strings.TrimSpace(reason), len(RulesOf(rule)) == 0})
+				found = append(found, ignore{path + `["` + Annotation + `"]`, rule, strings.TrimSpace(reason), len(RulesOf(rule)) == 0})
 			}
 		}
 	}

@@ -13,19 +13,20 @@ import (
 // else is said.
 var stageRules = []Rule{
 	{ID: "yaml", Group: Format, About: "a file that is no YAML", Fix: "correct it as the message says"},
-	{ID: "file", Group: Format, About: "a file that is not there, cannot be read, or is named by a path that leads out of the workspace", Fix: "correct the path, or add the file"},
+	{ID: "file", Group: Format, About: "a file that is not there, cannot be read, is named by a path that leads out of the workspace, or holds nothing of what it is named for", Fix: "correct the path, or add the file"},
 	{ID: "api-version", Group: Format, About: "an apiVersion that kai does not read", Fix: "write apiVersion: kai/v1"},
 	{ID: "unknown-key", Group: Format, About: "a key that nothing takes, mostly a misspelled one", Fix: "write one of the keys that the message lists"},
+	{ID: "duplicate-key", Group: Format, About: "a key that stands twice in a map", Fix: "keep one of the two"},
 	{ID: "wrong-type", Group: Format, About: "a value of another type than its field has", Fix: "write what the message asks for"},
 	{ID: "required", Group: Format, About: "a field that is missing", Fix: "add it"},
 	{ID: "value", Group: Format, About: "a value that is none of those that its field takes", Fix: "take one of them"},
 	{ID: "constraint", Group: Format, About: "a value that its type's constraints refuse: enumeration, pattern, range or length", Fix: "write what the message asks for"},
 	{ID: "number", Group: Format, About: "a number that cannot be kept as it is written", Fix: "write it as text, or a smaller one"},
-	{ID: "name", Group: Format, About: "a name that Kubernetes, or kai, does not take", Fix: "use a to z, 0 to 9 and -"},
-	{ID: "env-name", Group: Format, About: "a name that no environment variable can have", Fix: "use letters, digits and _"},
-	{ID: "version", Group: Format, About: "a version of a chart that is no semantic one", Fix: "write MAJOR.MINOR.PATCH"},
-	{ID: "image", Group: Format, About: "an image with neither tag nor digest", Fix: "give it one, in the descriptor or in the context's version file"},
-	{ID: "one-of", Group: Format, About: "fields of which exactly one, or at least one, has to be there", Fix: "write that one"},
+	{ID: "name", Group: Format, About: "a name that is missing, or that Kubernetes, or kai, does not take", Fix: "use a to z, 0 to 9 and -"},
+	{ID: "env-name", Group: Format, About: "a name of a variable of the environment that not every Kubernetes takes", Fix: "use letters, digits, _, - and ., and begin with none of 0 to 9 and .."},
+	{ID: "version", Group: Format, About: "a version of a service, a flavor or the workspace that is no semantic one", Fix: "write MAJOR.MINOR.PATCH"},
+	{ID: "image", Group: Format, About: "an image with neither tag nor digest, or with a name that no registry takes", Fix: "do as the message says"},
+	{ID: "one-of", Group: Format, About: "fields of which exactly one, at least one or at most one has to be there", Fix: "write one of them, or keep one"},
 	{ID: "exclusive", Group: Format, About: "fields that exclude one another", Fix: "keep one"},
 	{ID: "limit", Group: Format, About: "something that is larger, deeper or more than kai reads", Fix: "make it smaller"},
 	{ID: "type", Group: Format, About: "a mistake in a type of one's own", Fix: "correct the type as the message says"},
@@ -45,21 +46,26 @@ var stageRules = []Rule{
 	{ID: "unknown-route", Group: Names, About: "a port of a name that no route has", Fix: "name a route's port"},
 	{ID: "unknown-output", Group: Names, About: "a ${…} that asks a friend or the service for what it does not offer", Fix: "name one of what it offers"},
 	{ID: "unknown-variable", Group: Names, About: "a variable that nothing gives a value", Fix: "give it one in the workspace, or a default: ${NAME:-…}"},
-	{ID: "variable", Group: Names, About: "a variable whose value cannot be found", Fix: "correct the variable"},
+	{ID: "variable", Group: Names, About: "an entry in a file of variables whose name or value no variable can have", Fix: "use A to Z, 0 to 9 and _ in the name, and give it text, a number, true or false"},
 	{ID: "reference", Group: Names, About: "a reference to a secret elsewhere that cannot be resolved", Fix: "correct the reference"},
 	{ID: "credential", Group: Names, About: "a credential where only text can stand", Fix: "refer to it in env, args, commands, or files with template: true"},
 	{ID: "cycle", Group: Names, About: "what refers to itself through others", Fix: "remove one of the references"},
 	{ID: "extends-order", Group: Names, About: "contexts that extend one another in orders that cannot both be kept", Fix: "list them in the same order everywhere"},
-	{ID: "version-override", Group: Names, About: "a version file that says something of an instance that is not there", Fix: "correct its name"},
+	{ID: "version-override", Group: Names, About: "a context that changes what its version file gives", Fix: "leave it to the version file, or give the context an instance of its own"},
 	{ID: "duplicate-name", Group: Names, About: "a name that stands there twice", Fix: "rename one of the two"},
 	{ID: "env-conflict", Group: Names, About: "a variable that two friends give", Fix: "name it otherwise"},
-	{ID: "mount-conflict", Group: Names, About: "two mounts at one place", Fix: "give each a path of its own"},
+	{ID: "mount-conflict", Group: Names, About: "two mounts at one place, or of one name and with different volumes", Fix: "give each a path, or a name, of its own"},
 	{ID: "port-conflict", Group: Names, About: "two routes with one port", Fix: "give each a port of its own"},
 	{ID: "embedded-collision", Group: Names, About: "a name that two embedded types have", Fix: "rename one of the two"},
 	{ID: "dependency-conflict", Group: Names, About: "a shared friend that is described in two ways", Fix: "describe it once, in a file of the workspace's friends"},
 	{ID: "unused-instance", Group: Names, About: "an instance that no context names", Fix: "name it, or remove it"},
-	{ID: "unused", Group: Names, About: "a field that has no effect beside another", Fix: "remove it"},
-	{ID: "unsupported", Group: Names, About: "something that a way of exposing a route, or a flavor, cannot do", Fix: "do as the message says"},
+	{ID: "unused-context", Group: Names, Severity: Warning, About: "a context of a descriptor that no context of the workspace applies; it is looked at by itself", Fix: "add it to the workspace's contexts, or remove it"},
+	{ID: "unused-flavor", Group: Names, Severity: Info, About: "a flavor that no service and no friend uses; its test cases are looked at", Fix: "name it in a context, or remove it"},
+	{ID: "unused-friend", Group: Names, Severity: Info, About: "a friend that no service uses; it is looked at as if one did", Fix: "name it among a context's friends, or remove it"},
+	{ID: "unused-version", Group: Names, Severity: Warning, About: "a version file of a service that is not there", Fix: "rename it, or remove it"},
+	{ID: "flavor-name", Group: Names, Severity: Warning, About: "a flavor whose name differs from its folder's", Fix: "rename one of the two"},
+	{ID: "unused", Group: Names, About: "a field that has no effect without another", Fix: "write the other one as well, or remove it"},
+	{ID: "unsupported", Group: Names, About: "something that a flavor, a way of exposing a route, or this kai, cannot do", Fix: "do as the message says"},
 	{ID: "gateway-tls", Group: Names, Severity: Warning, About: "a certificate at a route of Gateway API, which carries none", Fix: "give it to the Gateway's listener"},
 	{ID: "istio-tls", Group: Names, Severity: Warning, About: "a certificate at a route of Istio, which carries none", Fix: "give it to the Gateway's server"},
 	{ID: "chart", Group: Names, About: "a chart of a friend's that cannot be read", Fix: "correct its path or its files"},
@@ -86,10 +92,15 @@ var stageRules = []Rule{
 
 	{ID: SecretInClear, Also: []string{"plain-secret"}, Group: Security, About: "a secret in clear in a descriptor, a friend, a flavor, the workspace, or a file that they name; its value is not shown",
 		Fix: "keep it in the context's store, and write {secret: KEY}"},
+	{ID: DefinitionSchema, Severity: Warning, Group: Schema, About: "a CustomResourceDefinition that is given, with a rule in CEL that does not compile, or a schema or pattern that cannot be read: that part of it is not checked",
+		Fix: "correct it: an API server refuses it as well"},
 }
 
 // SecretInClear is the rule of what Clear finds.
 const SecretInClear = "secret-in-clear"
+
+// DefinitionSchema is the rule of definitions of custom resources.
+const DefinitionSchema = "crd-schema"
 
 // allRules gives the rules of all stages.
 func allRules(before, of []Rule) []Rule {
@@ -110,6 +121,9 @@ func OfStage(context, release string, found source.Findings, settings Settings) 
 		severity := Error
 		if f.Severity == source.Warning {
 			severity = Warning
+			if rule.Severity == Info {
+				severity = Info
+			}
 			if s, ok := settings.Severities[rule.ID]; ok {
 				severity = s
 			}
@@ -139,15 +153,15 @@ func stageRule(code string) *Rule {
 }
 
 // Settle gives the findings as they are reported: what a file of settings ignores by
-// its place has its reason, what two stages found at one place stands there once, and
-// they are sorted by place.
+// its place has its reason, what two stages found at one place stands there once, what
+// follows from another one is left out, and they are sorted by place.
 func Settle(found []Finding, settings Settings) []Finding {
 	type spot struct {
 		rule, file   string
 		line, column int
 	}
 	objects, clear := map[spot]bool{}, map[spot]bool{}
-	found = withoutUsed(found)
+	found = withoutFollowing(withoutUsed(found))
 	for i := range found {
 		f := &found[i]
 		if f.Ignored == "" {

@@ -32,7 +32,7 @@ func (w *world) unused(found []Finding) []Finding {
 				continue
 			}
 			out = append(out, Finding{
-				Rule: UnusedIgnore, Severity: severity, Release: o.release, Object: o.Ref, Source: o.Source, Path: "metadata.annotations",
+				Rule: UnusedIgnore, Severity: severity, Release: o.release, Object: o.Ref, Source: o.Source, Path: one.path,
 				Message: one.rule + " is ignored, and finds nothing here", Hint: unusedFix, order: o.order, ignores: one.rule,
 			})
 		}

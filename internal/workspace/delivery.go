@@ -123,7 +123,7 @@ func (r storeReader) runtime() Runtime {
 	for _, f := range out.Env.FieldsOrNone() {
 		switch {
 		case !descriptor.EnvName(f.Key):
-			in.findings.Add("env-name", f.Origin, in.here+".env."+f.Key, "", "%q cannot be the name of a variable", f.Key)
+			in.findings.Add("env-name", f.Origin, in.here+".env."+f.Key, "use letters, digits, _, - and ., and begin with none of 0 to 9 and ..", "%q cannot be the name of a variable", f.Key)
 		case f.Value.IsScalar() && isCredential(f.Key, f.Value.Text):
 			in.findings.Add("plain-secret", f.Value.OriginOrNone(), in.here+".env."+f.Key, "write {valueFrom: {secretKeyRef: {name: …, key: …}}}, of a Secret in the cluster; or log in by KAI_VAULT_AUTH: kubernetes, which needs no secret", "%s is a credential, and would stand as text in the chart and in the repository", f.Key)
 		case !f.Value.IsScalar() && f.Value.Get("valueFrom") == nil:

@@ -31,7 +31,7 @@ type nothing struct{}
 
 func (nothing) Tree(u lock.Use, s remote.Source) (lock.Tree, source.Findings) {
 	var findings source.Findings
-	findings.Add("unpinned", u.Origin, u.Path, "", "%s cannot be had here", s)
+	findings.Add("unpinned", u.Origin, u.Path, "name a flavor of the library, or a path", "%s cannot be had here", s)
 	return lock.Tree{}, findings
 }
 

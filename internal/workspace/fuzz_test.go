@@ -40,7 +40,7 @@ func FuzzOpen(f *testing.F) {
 		ask(tree)
 		took := time.Since(start)
 		runtime.ReadMemStats(&after)
-		if made := (after.TotalAlloc - before.TotalAlloc) >> 20; made > 1024 || took > 20*time.Second {
+		if made := (after.TotalAlloc - before.TotalAlloc) >> 20; made > 1024 || took > time.Minute {
 			t.Fatalf("%d bytes took %s and %d MiB", len(file)+len(friend)+len(flavor), took, made)
 		}
 	})

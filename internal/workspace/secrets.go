@@ -172,7 +172,7 @@ func (r storeReader) text(name string) string {
 		return ""
 	}
 	if !v.IsScalar() {
-		r.findings.Add("wrong-type", v.Origin, r.here+"."+name, "", "expected text, got %s", v.Kind)
+		r.findings.Add("wrong-type", v.Origin, r.here+"."+name, source.Instead("text", v.Kind), "expected text, got %s", v.Kind)
 		return ""
 	}
 	return v.Str()

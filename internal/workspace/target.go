@@ -91,6 +91,7 @@ func (w *Workspace) Target(name string) (*Target, source.Findings) {
 	var more source.Findings
 	t.Vars, more = descriptor.NewVariables(variables...)
 	findings = append(findings, more...)
+	t.Vars.Partly = slices.Contains(variables, unread)
 	if t.Namespace != "" {
 		t.Callers = []string{t.Namespace}
 	}
@@ -114,7 +115,7 @@ func (t *Target) apply(w *Workspace, c *descriptor.Context, variables *[]*source
 		switch f.Key {
 		case "namespace":
 			if !v.IsNull() && !v.IsScalar() {
-				findings.Add("wrong-type", v.Origin, here+".namespace", "", "expected text, got %s", v.Kind)
+				findings.Add("wrong-type", v.Origin, here+".namespace", source.Instead("text", v.Kind), "expected text, got %s", v.Kind)
 			} else if why, ok := descriptor.InvalidName(v.Str()); !ok {
 				findings.Add("name", v.Origin, here+".namespace", "use a to z, 0 to 9 and -", "%q cannot be a namespace: %s", v.Str(), why)
 			}
@@ -149,12 +150,13 @@ func (t *Target) apply(w *Workspace, c *descriptor.Context, variables *[]*source
 			}
 		case "dependencies":
 			for i, item := range descriptor.ListOf(v, here+".dependencies", findings) {
-				known(item, descriptor.Index(here+".dependencies", i), findings, "name", "release", "context", "namespace")
+				at := descriptor.Item(here+".dependencies", i, item)
+				known(item, at, findings, "name", "release", "context", "namespace")
 				if release := item.Get("release"); release.IsScalar() {
 					if why, ok := descriptor.InvalidName(release.Text); !ok {
-						findings.Add("name", release.Origin, descriptor.Index(here+".dependencies", i)+".release", "use a to z, 0 to 9 and -", "%q cannot be a release: %s", release.Text, why)
+						findings.Add("name", release.Origin, at+".release", "use a to z, 0 to 9 and -", "%q cannot be a release: %s", release.Text, why)
 					} else if len(release.Text) > descriptor.MaxApp {
-						findings.Add("name", release.Origin, descriptor.Index(here+".dependencies", i)+".release", "choose a shorter one", "%q cannot be a release: it has more than %d characters", release.Text, descriptor.MaxApp)
+						findings.Add("name", release.Origin, at+".release", "choose a shorter one", "%q cannot be a release: it has more than %d characters", release.Text, descriptor.MaxApp)
 					}
 				}
 				d := Dependency{Name: item.Get("name").Str(), Release: item.Get("release").Str(), Context: item.Get("context").Str(), Namespace: item.Get("namespace").Str()}
@@ -180,12 +182,18 @@ func (w *Workspace) variables(v *source.Value, where string, findings *source.Fi
 	}
 	p, ok := inside(v, where, findings)
 	if !ok {
-		return nil
+		return unread
 	}
 	file, more := source.ReadYAML(w.FS, p)
 	*findings = append(*findings, descriptor.Named(more, v.Origin, where)...)
+	if more.Err() != nil {
+		return unread
+	}
 	return file
 }
+
+// unread stands for variables that could not be read.
+var unread = source.NewMap(source.Origin{})
 
 // serviceNames reads a list of services.
 func (w *Workspace) serviceNames(v *source.Value, where string, findings *source.Findings) []string {
@@ -202,7 +210,7 @@ func texts(v *source.Value, where string, findings *source.Findings) []string {
 	var out []string
 	for i, item := range descriptor.ListOf(v, where, findings) {
 		if !item.IsScalar() {
-			findings.Add("wrong-type", item.Origin, descriptor.Index(where, i), "", "expected text, got %s", item.Kind)
+			findings.Add("wrong-type", item.Origin, descriptor.Index(where, i), source.Instead("text", item.Kind), "expected text, got %s", item.Kind)
 			continue
 		}
 		out = append(out, item.Str())
@@ -215,7 +223,7 @@ func known(v *source.Value, where string, findings *source.Findings, keys ...str
 		return nil
 	}
 	if v.Kind != source.Map {
-		findings.Add("wrong-type", v.Origin, where, "", "expected a map, got %s", v.Kind)
+		findings.Add("wrong-type", v.Origin, where, source.Instead("a map", v.Kind), "expected a map, got %s", v.Kind)
 		return nil
 	}
 	descriptor.UnknownKeys(v, where, keys, findings)

@@ -54,7 +54,7 @@ func (w *Workspace) Validate() (Validate, source.Findings) {
 		}
 		files, err := fs.Glob(w.FS, pattern)
 		if err != nil {
-			findings.Add("file", item.Origin, here, "", "%q is no pattern: %s", item.Str(), err)
+			findings.Add("file", item.Origin, here, "close the [, or put \\ before a character that is meant as it is", "%q is no pattern: %s", item.Str(), err)
 			continue
 		}
 		files = slices.DeleteFunc(files, func(file string) bool {

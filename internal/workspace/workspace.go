@@ -194,7 +194,7 @@ func (w *Workspace) readServices(findings *source.Findings) {
 		}
 		matches, err := fs.Glob(w.FS, pattern)
 		if err != nil {
-			findings.Add("file", item.Origin, here, "", "%q is no pattern: %s", item.Str(), err)
+			findings.Add("file", item.Origin, here, "close the [, or put \\ before a character that is meant as it is", "%q is no pattern: %s", item.Str(), err)
 			continue
 		}
 		found := false
@@ -292,6 +292,16 @@ func (w *Workspace) Defaults() *source.Value { return w.root.Get("defaults") }
 // with ./ or ../, relative to that file, a source elsewhere, or a name of the
 // workspace's folders or the built-in library.
 func (w *Workspace) Flavor(name *source.Value) (*descriptor.Flavor, source.Findings) {
+	f, findings := w.anyFlavor(name)
+	if findings.Err() != nil {
+		return nil, findings
+	}
+	return f, nil
+}
+
+// anyFlavor is Flavor that gives one in which something is wrong as well, as far as it
+// could be read.
+func (w *Workspace) anyFlavor(name *source.Value) (*descriptor.Flavor, source.Findings) {
 	fsys, dir, findings := w.findFlavor(name)
 	if findings != nil {
 		return nil, findings
@@ -322,10 +332,7 @@ func (w *Workspace) Flavor(name *source.Value) (*descriptor.Flavor, source.Findi
 			return value, findings
 		})
 	})
-	if entry.findings.Err() != nil {
-		return nil, slices.Clone(entry.findings)
-	}
-	return entry.value, nil
+	return entry.value, slices.Clone(entry.findings)
 }
 
 // useFlavor tells the sources that a flavor is used.
@@ -366,7 +373,7 @@ func (w *Workspace) flavorCycle(fsys fs.FS, dir string) source.Findings {
 			return nil // reading the flavor says so
 		}
 		if len(passed) >= maxLineage {
-			findings.Add("limit", parent.Origin, "extends", "", "more flavors extend one another than the bound of %d", maxLineage)
+			findings.Add("limit", parent.Origin, "extends", "let one of them extend a flavor further up", "more flavors extend one another than the bound of %d", maxLineage)
 			return findings
 		}
 		if passed[w.flavorKey(fsys, dir)] {

@@ -70,8 +70,12 @@ func addCRDs(schemas *kubeschema.Schemas, file string) error {
 	}
 	for _, o := range objects {
 		if o.Ref.Kind == "CustomResourceDefinition" {
-			if err := schemas.AddCRD(o.Fields); err != nil {
+			flaws, err := schemas.AddCRD(o.Fields)
+			if err != nil {
 				return err
+			}
+			if len(flaws) > 0 {
+				return fmt.Errorf("%s: %s", file, flaws[0])
 			}
 		}
 	}

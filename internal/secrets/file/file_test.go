@@ -105,7 +105,9 @@ func TestFindings(t *testing.T) {
 		{"no version, unknown key", "app: {}", `secrets/dev.yaml:1:1: app: the key is not known here
   hint: did you mean "apps"? (apiVersion, apps, recipients)
 secrets/dev.yaml:1:1: apiVersion: is missing
-secrets/dev.yaml:1:1: apps: is missing`},
+  hint: write apiVersion: …
+secrets/dev.yaml:1:1: apps: is missing
+  hint: write apps: …`},
 		{"apps", "apiVersion: kai/v1\napps: canary", `secrets/dev.yaml:2:7: apps: must be a map, and is text
   hint: write apps: {APP: {secret: {KEY: value}}}, or apps: {} for none`},
 		{"app", head + "  carts: canary", `secrets/dev.yaml:3:10: apps.carts: must be a map, and is text
@@ -128,8 +130,8 @@ secrets/dev.yaml:3:31: apps.carts.secret.: a key has no name
   hint: put a value that begins with one of ! & * into quotes`},
 		{"twice", head + "  carts:\n    secret:\n      a:\n        canary: 1\n        canary: 2", `secrets/dev.yaml:7:9: a key stands here twice; first in line 6
   hint: keep one of the two`},
-		{"syntax", head + "  carts: {secret: {a: canary", `secrets/dev.yaml:3: did not find expected ',' or '}'
-  hint: close the {, or put a comma between its entries`},
+		{"syntax", head + "  carts: {secret: {a: canary", `secrets/dev.yaml:3:10: the { is not closed, or a comma is missing between its entries
+  hint: write {A: 1, B: 2}`},
 		{"two documents", head + "  a: {}\n---\ncanary", `secrets/dev.yaml:4:1: the file holds more than one document
   hint: one file, one document: remove the line ---`},
 		{"deep", head + "  carts: {secret: {a: " + strings.Repeat("[", 200) + strings.Repeat("]", 200) + "}}", `secrets/dev.yaml:3:120: values are nested deeper than the bound of 100
@@ -152,8 +154,8 @@ func TestOpenOfAFileThatIsNot(t *testing.T) {
 	t.Parallel()
 	fsys := fstest.MapFS{"big.yaml": {Data: make([]byte, source.MaxFile+1)}, "dir": {Mode: fs.ModeDir}}
 	for name, want := range map[string]string{
-		"none.yaml": "none.yaml: there is no such file",
-		"dir":       "dir: is a folder",
+		"none.yaml": "none.yaml: there is no such file\n  hint: is the name right?",
+		"dir":       "dir: is a folder\n  hint: name a file with text in it",
 		"big.yaml":  "big.yaml: the file is larger than the bound of 4096 KiB\n  hint: is it the right file? kai reads descriptions, not data",
 	} {
 		if _, findings := Open(fsys, name); findings.Error() != want {
