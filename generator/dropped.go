@@ -2,6 +2,7 @@ package generator
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -40,8 +41,8 @@ func (g *generation) checkPatches(patches *source.Value) {
 		kinds = slices.DeleteFunc(slices.Clone(kinds), func(kind string) bool { return kind == other })
 	}
 	for _, f := range patches.FieldsOrNone() {
-		if slices.Contains(kinds, f.Key) {
-			continue
+		if slices.Contains(kinds, f.Key) || path.Base(f.Origin.File) == workspaceFile {
+			continue // the workspace's are for services of other flavors as well
 		}
 		hint := "it gives " + strings.Join(kinds, ", ")
 		if near := source.Closest(f.Key, kinds); near != "" {
@@ -51,8 +52,11 @@ func (g *generation) checkPatches(patches *source.Value) {
 	}
 }
 
+// workspaceFile is the file of a workspace.
+const workspaceFile = "kai-workspace.yaml"
+
 var (
-	patchCall = regexp.MustCompile(`include\s+"kai\.patched"((?s:.*?))\}\}`)
+	patchCall = regexp.MustCompile(`(?:include|template)\s+"kai\.patched"`)
 	patchKind = regexp.MustCompile(`"kind"\s+"([^"]*)"`)
 )
 
@@ -61,15 +65,17 @@ var (
 func patchedKinds(own []File, flavor *descriptor.Flavor) (kinds []string, all bool) {
 	all = true
 	read := func(data []byte, library bool) {
-		for _, call := range patchCall.FindAllSubmatch(data, -1) {
-			kind := patchKind.FindSubmatch(call[1])
+		calls := patchCall.Split(string(data), -1)
+		for _, call := range calls[1:] {
+			call, _, _ = strings.Cut(call, "}}")
+			kind := patchKind.FindStringSubmatch(call)
 			if kind == nil {
 				all = false
 				continue
 			}
-			kinds = append(kinds, string(kind[1]))
+			kinds = append(kinds, kind[1])
 		}
-		if !library && strings.Contains(string(data), ".patches") {
+		if !library && strings.Contains(string(data), "patches") {
 			all = false
 		}
 	}
@@ -87,19 +93,20 @@ func patchedKinds(own []File, flavor *descriptor.Flavor) (kinds []string, all bo
 
 // checkOwnLabels finds labels of the pods that the chart sets itself.
 func (g *generation) checkOwnLabels(labels *source.Value) {
-	own := map[string]string{
-		"app.kubernetes.io/name":     "leave it out: it is " + g.in.Name + ", by which Services find the pods",
-		"app.kubernetes.io/instance": "leave it out: it is the name of the release, by which Services find the pods",
+	type label struct{ value, why string }
+	own := map[string]label{
+		"app.kubernetes.io/name":     {g.in.Name, ", by which Services find the pods"},
+		"app.kubernetes.io/instance": {"the name of the release", ", by which Services find the pods"},
 	}
 	if version := appVersion(g.fields.Get("image")); version != "" {
-		own["app.kubernetes.io/version"] = "leave it out: it is " + version + ", as the image says"
+		own["app.kubernetes.io/version"] = label{version, ", as the image says"}
 	}
 	if g.in.Workspace != "" {
-		own["app.kubernetes.io/part-of"] = "leave it out: it is " + g.in.Workspace + ", the name of the workspace"
+		own["app.kubernetes.io/part-of"] = label{g.in.Workspace, ", the name of the workspace"}
 	}
 	for _, f := range labels.FieldsOrNone() {
-		if hint, ok := own[f.Key]; ok && !f.Value.IsNull() {
-			g.fail("constraint", f.Origin, "labels."+f.Key, hint, "the chart sets the label %s itself", f.Key)
+		if is, ok := own[f.Key]; ok && !f.Value.IsNull() && f.Value.Str() != is.value {
+			g.fail("constraint", f.Origin, "labels."+f.Key, "leave it out: it is "+is.value+is.why, "the chart sets the label %s itself", f.Key)
 		}
 	}
 }
@@ -127,8 +134,8 @@ func (g *generation) checkRolling() {
 	rolling := g.fields.At("updates", "rollingUpdate")
 	kinds, _ := g.in.Templates.patched(g.in.Resolved.Flavor)
 	rolls := slices.ContainsFunc(kinds, func(kind string) bool { return kind == "deployment" || kind == "statefulset" || kind == "daemonset" })
-	if !rolls || kind.Str() == "" || kind.Str() == "RollingUpdate" {
-		return
+	if !rolls || kind.Str() != "Recreate" && kind.Str() != "OnDelete" {
+		return // a flavor may have types of its own
 	}
 	for _, f := range rolling.FieldsOrNone() {
 		if f.Value.IsNull() || f.Value.Origin == g.in.Resolved.Flavor.Defaults.At("updates", "rollingUpdate", f.Key).OriginOrNone() {

@@ -262,12 +262,20 @@ func (g *generation) checkManifest(name string, data []byte, at source.Origin, p
 		if len(findings) > 0 {
 			return
 		}
+		before := line
 		line += bytes.Count(doc, []byte("\n"))
 		if v.IsNull() {
 			continue
 		}
 		if v.Get("apiVersion").Str() == "" || v.Get("kind").Str() == "" || v.At("metadata", "name").Str() == "" {
-			g.fail("manifest", at, path, "it needs apiVersion, kind and metadata.name", "document %d of %s is no Kubernetes object", i+1, name)
+			at, hint := v.Origin, "it needs apiVersion, kind and metadata.name"
+			if list := v.Get("kind"); strings.HasSuffix(list.Str(), "List") && v.Get("items") != nil {
+				at, hint = list.Origin, "write each of its items as a document of its own, with --- between them"
+			} else if metadata := v.Get("metadata"); v.Get("apiVersion").Str() != "" && list.Str() != "" && !metadata.IsNull() {
+				at = metadata.Origin
+			}
+			at.Line += before
+			g.fail("manifest", at, path, hint, "document %d of %s is no Kubernetes object", i+1, name)
 		}
 	}
 }

@@ -51,8 +51,13 @@ func (o *findingsOutputs) read() ([]findingsOutput, error) {
 		case toFile && file == "":
 			return nil, fmt.Errorf("--output %s: names no file\n  hint: -o %s=report.%s", value, format, format)
 		case toFile:
-			if err := writable(file); err != nil {
+			if err := writable(file, report.IsFindings, "report of findings"); err != nil {
 				return nil, fmt.Errorf("--output %s: %w", value, err)
+			}
+			for _, other := range files {
+				if info, err := os.Stat(file); filepath.Clean(other.file) == filepath.Clean(file) && (err != nil || info.Mode().IsRegular()) {
+					return nil, fmt.Errorf("--output %s: %s is written to that file already\n  hint: give each a file of its own", value, other.format)
+				}
 			}
 			files = append(files, findingsOutput{format, file})
 		case printed != "" && printed != format:
@@ -104,9 +109,9 @@ func writeFindings(stdout io.Writer, file string, found []validate.Finding, o re
 	return nil
 }
 
-// writable refuses a file that is there and is no report of findings: one that kai
-// reads, or anybody's.
-func writable(file string) error {
+// writable refuses a file that is there and is no report of the kind that ours finds
+// and what names: one that kai reads, or anybody's.
+func writable(file string, ours func([]byte) bool, what string) error {
 	info, err := os.Stat(file)
 	if err != nil || !info.Mode().IsRegular() {
 		return nil // what is wrong with it is said when it is written
@@ -115,12 +120,12 @@ func writable(file string) error {
 	switch {
 	case err != nil:
 		return reason(err)
-	case report.IsFindings(data):
+	case ours(data):
 		return nil
 	case ourVersion.Match(data):
 		return errors.New("kai reads this file, and does not write it\n  hint: give another one")
 	}
-	return errors.New("the file is there, and is no report of findings\n  hint: give another one, or remove it")
+	return fmt.Errorf("the file is there, and is no %s\n  hint: give another one, or remove it", what)
 }
 
 // writeReport writes a file as a whole or not at all; what is no file, such as a pipe,

@@ -98,17 +98,17 @@ func (s schemaSampler) value(schema map[string]any, depth int) *source.Value {
 	schema = s.joined(schema, depth)
 	for _, key := range []string{"const", "default"} {
 		if v, ok := schema[key]; ok {
-			return asValue(v)
+			return source.FromNative(v)
 		}
 	}
 	for _, key := range []string{"examples", "enum"} {
 		if list, ok := schema[key].([]any); ok && len(list) > 0 {
-			return asValue(list[0])
+			return source.FromNative(list[0])
 		}
 	}
 	switch kind(schema) {
 	case "number", "integer":
-		return asValue(numberIn(schema))
+		return source.FromNative(numberIn(schema))
 	case "boolean":
 		return source.NewBool(source.Origin{}, true)
 	case "array":
@@ -319,33 +319,4 @@ func oneOf(class []rune) rune {
 		return 'x'
 	}
 	return class[0]
-}
-
-// asValue gives what a schema holds as a value of a file.
-func asValue(v any) *source.Value {
-	switch v := v.(type) {
-	case string:
-		return source.NewString(source.Origin{}, v)
-	case bool:
-		return source.NewBool(source.Origin{}, v)
-	case int:
-		return &source.Value{Kind: source.Number, Text: strconv.Itoa(v)}
-	case int64:
-		return &source.Value{Kind: source.Number, Text: strconv.FormatInt(v, 10)}
-	case float64:
-		return &source.Value{Kind: source.Number, Text: strconv.FormatFloat(v, 'f', -1, 64)}
-	case []any:
-		out := source.NewList(source.Origin{})
-		for _, item := range v {
-			out.Items = append(out.Items, asValue(item))
-		}
-		return out
-	case map[string]any:
-		out := source.NewMap(source.Origin{})
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			out.Set(key, asValue(v[key]))
-		}
-		return out
-	}
-	return &source.Value{Kind: source.Null, Text: "null"}
 }

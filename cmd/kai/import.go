@@ -16,6 +16,7 @@ import (
 
 	"github.com/helm-kai/helm-kai/internal/importer"
 	"github.com/helm-kai/helm-kai/internal/source"
+	"github.com/helm-kai/helm-kai/internal/validate"
 )
 
 type moveInFlags struct {
@@ -92,13 +93,18 @@ func newImportOf(a *app, kind, short, long string, run func(importer.Options) (*
 }
 
 func importFrom(ctx context.Context, a *app, f moveInFlags, run func(importer.Options) (*importer.Result, source.Findings), args []string) error {
-	o := importer.Options{Name: f.name, Kai: a.as}
+	o := importer.Options{Name: f.name, Kai: a.as, Clear: validate.ClearSpans}
 	if o.Name == "" { // what is imported may have a name
 		dir, err := filepath.Abs(f.output)
 		if err != nil {
 			return err
 		}
 		o.Folder = strings.Trim(notName.ReplaceAllString(strings.ToLower(filepath.Base(dir)), "-"), "-")
+	}
+	if f.report != "" {
+		if err := writable(f.report, importer.IsReport, "report of an import"); err != nil {
+			return fmt.Errorf("--report %s: %w", f.report, err)
+		}
 	}
 	trees, err := f.trees(a, args)
 	if err != nil {
@@ -265,5 +271,5 @@ func (f *moveInFlags) writeReport(a *app, r *importer.Report) error {
 	if err := write(&b); err != nil {
 		return err
 	}
-	return os.WriteFile(f.report, b.Bytes(), 0o644)
+	return writeReport(f.report, b.Bytes())
 }

@@ -33,8 +33,10 @@ Kubernetes' schemas as strictly as an API server does, against one another acros
 releases, and by rules of good practice; secrets in clear. No cluster is asked, no store
 is read, and what is wrong with one service keeps no other from being looked at.
 
-Arguments are names of services, or files and folders, also deleted ones: a file means
-the services that it is part of, or that use it. --changed takes the files that git
+Arguments are names of services, or files and folders: a file means the services that it
+is part of, or that use it. One that is deleted is such as well, where git's index or
+last commit still has it, or where it was part of a service that is still there; what is
+nowhere is a typing error. --changed takes the files that git
 finds changed, and the services that speak of those as well. What is chosen so is
 compared with the services that it speaks of alone; a host that two services use is
 found for certain only where all are validated.
@@ -44,7 +46,7 @@ names a file that gives rules another severity and says what is ignored, and why
 workspace's file may say all of this in its section validate. docs/rules.md lists the
 rules.
 
-Exit codes: 0 no errors, 1 errors.`,
+Exit codes: 0 no errors, 1 errors, or an argument that names nothing.`,
 		Example: a.example("validate", "validate -c prod", "validate -c prod carts orders", "validate services/carts/kai.yaml flavors/web",
 			"validate --changed", "validate --changed=origin/main -o github",
 			"validate --kube-version 1.34 --crds gateway-api.yaml", "validate --rules rules.yaml -o json",

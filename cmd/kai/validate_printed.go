@@ -3,13 +3,16 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"regexp"
 	"strings"
 
 	"github.com/helm-kai/helm-kai/internal/build"
+	"github.com/helm-kai/helm-kai/internal/explain"
 	"github.com/helm-kai/helm-kai/internal/manifest"
 	"github.com/helm-kai/helm-kai/internal/render"
 	"github.com/helm-kai/helm-kai/internal/source"
+	"github.com/helm-kai/helm-kai/internal/validate"
 )
 
 const noYAML = "what the template gives is no YAML: "
@@ -64,6 +67,56 @@ func (v *validation) printed(ctx context.Context, c *renderedContext, r build.Re
 		f.Message = file + ": " + f.Message
 	}
 	return f, true
+}
+
+// otherTemplate finds the other template that makes an object.
+var otherTemplate = regexp.MustCompile(`, in (\S+/templates/\S+) as well$`)
+
+// inTemplate words a finding for its place, where that is a template's: quotes are put
+// by the expression, and of two that make an object the message names the other one.
+func (v *validation) inTemplate(f *validate.Finding, at source.Position) {
+	if f.Hint == "write it in quotes" {
+		data, err := fs.ReadFile(v.ws.FS, at.File)
+		lines := strings.Split(string(data), "\n")
+		if err == nil && at.Line <= len(lines) && strings.Contains(lines[at.Line-1], "{{") {
+			f.Hint = "quote what the template prints: {{ … | quote }}"
+		}
+	}
+	if m := otherTemplate.FindStringSubmatch(f.Message); m != nil && f.Rule == "object-twice" {
+		if _, file, _ := strings.Cut(m[1], "/"); strings.HasSuffix(at.File, "/"+file) {
+			f.Message = strings.Replace(f.Message, m[1], f.Source, 1)
+		}
+	}
+}
+
+// beside checks the other documents of a user's file with one that is no object: since
+// the chart is not made, nobody else does.
+func (v *validation) beside(found source.Findings) source.Findings {
+	var out source.Findings
+	seen := map[string]bool{}
+	for _, f := range found {
+		file := f.Origin.File
+		if f.Code != "manifest" || seen[file] || v.schemas == nil {
+			continue
+		}
+		seen[file] = true
+		data, err := fs.ReadFile(v.ws.FS, file)
+		if err != nil {
+			continue
+		}
+		for _, doc := range explain.Manifests(file, data) {
+			ref := manifest.Ref{APIVersion: doc.Get("apiVersion").Str(), Kind: doc.Get("kind").Str(), Name: doc.At("metadata", "name").Str()}
+			fields, isMap := doc.Native().(map[string]any)
+			if !isMap || ref.Name == "" || !v.schemas.Known(ref.APIVersion, ref.Kind) {
+				continue
+			}
+			for _, problem := range v.schemas.Validate(fields) {
+				at := source.Origin{Position: explain.Within(doc, problem.Path)}
+				out.Add("kubernetes-schema", at, ref.String()+" "+problem.Path, problem.Hint, "%s", problem.Message)
+			}
+		}
+	}
+	return out
 }
 
 // wrongLine gives the line, from 0, of the first document that is wrong: that at which

@@ -93,7 +93,7 @@ func (w *workspaceFlags) openWatched() (*workspace.Workspace, string, *readFiles
 func (v *validation) stage(context, release string, findings source.Findings) {
 	for _, f := range validate.OfStage(context, release, findings, v.settings) {
 		if owner := v.owner(f.File); owner != "" {
-			if !v.wants(owner) {
+			if !v.wants(owner) && !v.wantsRoutesOf(owner, &f) {
 				continue
 			}
 			f.Release = cmp.Or(f.Release, owner)
@@ -113,6 +113,12 @@ func (v *validation) owner(file string) string {
 		return ""
 	}
 	return v.mentions.owner(file)
+}
+
+// wantsRoutesOf says whether a finding is that something is wrong with the routes of a
+// service that those that are validated speak of: what they call is not known then.
+func (v *validation) wantsRoutesOf(service string, f *validate.Finding) bool {
+	return v.scope.beside[service] && f.Severity == validate.Error && slices.Contains(validate.Fields(f.Path), "routes")
 }
 
 func (v *validation) wants(service string) bool { return v.scope == nil || v.scope.has(service) }
@@ -162,7 +168,7 @@ func (v *validation) rendered(ctx context.Context, name string, among map[string
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c := &renderedContext{name: name, findings: findings, locator: explain.NewLocator(v.ws, name)}
+	c := &renderedContext{name: name, findings: append(findings, v.beside(findings)...), locator: explain.NewLocator(v.ws, name)}
 	objects, wrong := make([]validate.Release, len(releases)), make([]source.Findings, len(releases))
 	done := make([]bool, len(releases))
 	build.Each(ctx, v.f.jobs, len(releases), func(i int) {
@@ -315,6 +321,7 @@ func (c *renderedContext) place(ctx context.Context, v *validation, found []vali
 		for _, f := range of[names[i]] {
 			p := located.Place(ctx, explain.Field{Object: f.Object, Source: f.Source, Path: f.Path, Rule: f.Rule, Message: f.Message}, false)
 			f.File, f.Line, f.Column = p.File, p.Line, p.Column
+			v.inTemplate(f, p)
 		}
 	})
 }

@@ -246,6 +246,7 @@ func (m *mentions) besides(s *scope) {
 func (f *validateFlags) scopeOf(ctx context.Context, a *app, m *mentions, dir string, args []string) (*scope, error) {
 	s := newScope()
 	s.all = len(args) == 0 && f.changed == ""
+	var gone []error
 	for _, arg := range args {
 		if m.ws.Service(arg) != nil {
 			s.names[arg] = true
@@ -258,9 +259,14 @@ func (f *validateFlags) scopeOf(ctx context.Context, a *app, m *mentions, dir st
 		case file == "": // the name of a shared friend, or a mistake
 			s.names[arg] = true
 			s.unsure = append(s.unsure, arg)
+		case !m.thereOrDeleted(ctx, dir, file):
+			gone = append(gone, nothingAt(dir, file, arg))
 		default:
 			m.of(m.made(file), s)
 		}
+	}
+	if len(gone) > 0 {
+		return nil, errors.Join(gone...)
 	}
 	if f.changed != "" {
 		files, err := git.Changed(ctx, dir, f.changed)
@@ -276,6 +282,28 @@ func (f *validateFlags) scopeOf(ctx context.Context, a *app, m *mentions, dir st
 	}
 	m.besides(s)
 	return s, nil
+}
+
+// thereOrDeleted says whether there is a file or folder, or was before somebody deleted
+// it: then the index or the last commit has it, or, below a service that is still there,
+// a commit before. All else is a typing error.
+func (m *mentions) thereOrDeleted(ctx context.Context, dir, file string) bool {
+	_, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(file)))
+	return err == nil || git.Knows(ctx, dir, file, m.owner(file) != "")
+}
+
+// nothingAt says that there is nothing of a path, and what was probably meant.
+func nothingAt(dir, file, arg string) error {
+	entries, _ := os.ReadDir(filepath.Join(dir, filepath.FromSlash(path.Dir(file))))
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	hint := "name a service, or a file or folder that is there, or that git knows as deleted"
+	if best := source.Closest(path.Base(file), names); best != "" {
+		hint = fmt.Sprintf("did you mean %q?", path.Join(path.Dir(file), best))
+	}
+	return fmt.Errorf("there is no file or folder %s, and none that was deleted\n  hint: %s", arg, hint)
 }
 
 // made gives the service's folder for a file of a chart that kai has made, and else

@@ -40,7 +40,7 @@ func (v *validation) unused(ctx context.Context) error {
 		if flavor != nil {
 			findings = append(findings, build.CheckFlavor(flavor)...)
 		}
-		if !uses()[dir] {
+		if !uses()[dir] && !v.ws.Incomplete {
 			findings = append(findings, nobody(workspace.CodeUnusedFlavor, path.Join(dir, descriptor.FlavorFile), "nothing uses the flavor %q", path.Base(dir)))
 		}
 		v.stage("", "", findings)
@@ -55,7 +55,7 @@ func (v *validation) unused(ctx context.Context) error {
 			continue
 		}
 		friend, findings := v.ws.CheckFriend(path.Base(file))
-		if !uses()[file] {
+		if !uses()[file] && !v.ws.Incomplete {
 			findings = append(findings, nobody(workspace.CodeUnusedFriend, file+".yaml", "nothing uses the friend %q", path.Base(file)))
 		}
 		v.stage("", "", findings)

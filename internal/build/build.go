@@ -119,13 +119,16 @@ func Stream(ctx context.Context, w *workspace.Workspace, contextName string, o O
 	r := &run{
 		w: w, target: target, services: map[string]*service{}, dependencies: map[string][]*dependency{},
 		templates: o.Kit.templates, library: o.Kit.library,
+		makes: func(s string) bool {
+			return target.Selects(s) && (o.Only == "" || o.Only == s) && (o.Among == nil || o.Among[s])
+		},
 	}
 	for _, s := range w.Services {
 		r.services[s.Name] = &service{Service: s}
 	}
 	var chosen []*service
 	for _, s := range w.Services {
-		if target.Selects(s.Name) && (o.Only == "" || o.Only == s.Name) && (o.Among == nil || o.Among[s.Name]) {
+		if r.makes(s.Name) {
 			chosen = append(chosen, r.services[s.Name])
 		}
 	}
@@ -203,6 +206,7 @@ type run struct {
 	templates *generator.Templates
 	library   *render.Library
 
+	makes        func(service string) bool // a chart of it
 	mu           sync.Mutex
 	dependencies map[string][]*dependency // by release, one for each use
 	flavors      flavorChecks
@@ -252,10 +256,16 @@ func (r *run) fold(s *service) {
 			findings = append(findings, r.check(s)...)
 			s.outputs, more = s.folded.Outputs(s.app(), r.target.Namespace, descriptor.Names{"service": {Name: s.app(), Namespace: r.target.Namespace}})
 			findings = append(findings, more...)
+			s.outputs.Partly = s.outputs.Partly || slices.ContainsFunc(findings, aboutRoutes)
 			r.offers(s, &findings)
 		}
 		s.findings = findings
 	})
+}
+
+// aboutRoutes says whether a finding is that something is wrong with the routes.
+func aboutRoutes(f source.Finding) bool {
+	return f.Severity == source.Error && slices.Contains(strings.FieldsFunc(f.Path, func(c rune) bool { return strings.ContainsRune(".[]+", c) }), "routes")
 }
 
 // check holds the descriptor as a whole to the types of all its flavors.

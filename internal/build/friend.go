@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -62,6 +63,13 @@ func (r *run) serviceFriend(s *service, use descriptor.FriendUse) (*friend, sour
 	}
 	outputs := *other.outputs
 	outputs.Credentials = consumed(outputs.Credentials, use.Name)
+	if outputs.Partly && !r.makes(other.Name) {
+		for _, wrong := range other.findings {
+			if aboutRoutes(wrong) {
+				findings = append(findings, wrong)
+			}
+		}
+	}
 	f := &friend{outputs: &outputs}
 	f.env = r.given(use, other.Offers.Get("env"), "offers.env", descriptor.Names{"service": other.outputs, "self": &outputs}, &findings)
 	f.peer = generator.Friend{
@@ -410,6 +418,11 @@ func (r *run) offer(s *service, use descriptor.FriendUse, d *definition, p place
 // consume gives what a friend means for its consumer.
 func (r *run) consume(s *service, use descriptor.FriendUse, d *definition, p placement, self *descriptor.Outputs, findings *source.Findings) *friend {
 	where := "friends." + use.Name
+	for i, item := range d.fields.Get("egress").ItemsOrNone() {
+		if _, err := netip.ParsePrefix(item.Str()); err != nil {
+			findings.Add("constraint", item.Origin, fmt.Sprintf("%s.egress[%d]", where, i), "write a CIDR such as 10.1.0.0/16", "%q is nothing that a policy can name", item.Str())
+		}
+	}
 	outputs := *self
 	outputs.Credentials = consumed(self.Credentials, use.Name)
 	names := descriptor.Names{"service": s.outputs, "self": &outputs}

@@ -123,11 +123,12 @@ func where(all, in []string) string {
 // it shows what it is.
 func printable(text string) string {
 	quoted := goQuote(text)
-	return inComment.Replace(quoted[1 : len(quoted)-1])
+	text = strings.ReplaceAll(unescaped.Replace(quoted[1:len(quoted)-1]), "/*", "/ *")
+	return strings.ReplaceAll(text, "*/", "* /") // last, since /*/ has both
 }
 
-// inComment takes apart what would end a comment.
-var inComment = strings.NewReplacer("*/", "* /", "/*", "/ *", `\"`, `"`, `\\`, `\`)
+// unescaped is what needs no escape outside of a literal.
+var unescaped = strings.NewReplacer(`\"`, `"`, `\\`, `\`)
 
 // sortedBy gives items in the order of their names.
 func sortedBy[T any](items []T, name func(T) string) []T {

@@ -184,6 +184,51 @@ var hostile = []string{
 	`'''INJECTED'''`, `\" + INJECTED //`, `\`, "${INJECTED}", "\u2028INJECTED", "\u202eINJECTED", "\x00\x1b[31mINJECTED", "INJECTED\\", "#{INJECTED}", "-- INJECTED --",
 }
 
+// TestComments: no text ends the comment that it stands in.
+func TestComments(t *testing.T) {
+	t.Parallel()
+	for _, text := range append([]string{"/*/ x", "*/*/", "**//", "/*/*/", `*\/`, "A\nB"}, hostile...) {
+		if said := printable(text); strings.Contains(said, "*/") || strings.Contains(said, "/*") || strings.ContainsAny(said, "\n\r\u2028") {
+			t.Errorf("%q: %s", text, said)
+		}
+		// Patches write what they like.
+		in := Input{Service: "it", Package: "config", Contexts: []Context{contextOf("dev", map[string]string{text: "a"}, nil, "a.txt", "")}}
+		for _, language := range Languages()[:3] {
+			code, err := Generate(in, language)
+			if err != nil {
+				t.Fatalf("%s: %q: %v", language, text, err)
+			}
+			for line := range strings.Lines(string(code)) {
+				if comment, ok := strings.CutPrefix(strings.TrimSpace(line), "/** "); ok && strings.Index(comment, "*/") != len(comment)-2 {
+					t.Errorf("%s: %q: %s", language, text, line)
+				}
+			}
+			if text == "A\nB" && strings.Contains(string(code), text) {
+				t.Errorf("%s: %q:\n%s", language, text, code)
+			}
+		}
+	}
+}
+
+// TestTypesOfTypeScript: a file's type is not called as what reads it.
+func TestTypesOfTypeScript(t *testing.T) {
+	t.Parallel()
+	code, err := Generate(Input{Service: "it", Contexts: []Context{contextOf("dev", nil, nil, "read.json", `{"a": 1}`)}}, "typescript")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^(?:export )?(?:type|interface|class) (\w+)`).FindAllStringSubmatch(string(code), -1) {
+		if names[m[1]] {
+			t.Errorf("%s is declared twice:\n%s", m[1], code)
+		}
+		names[m[1]] = true
+	}
+	if !names["ReadFile"] || !names["ReadFile2"] {
+		t.Errorf("got %v", names)
+	}
+}
+
 // FuzzHostile: no text of a descriptor becomes code.
 func FuzzHostile(f *testing.F) {
 	for _, text := range hostile {

@@ -77,7 +77,7 @@ func (w *goWriter) config(m *model) string {
 	fmt.Fprintf(&b, "// Config is what the service %s gets.\ntype Config struct {\n", printable(m.service))
 	names := w.fields(m)
 	for i, v := range m.vars {
-		fmt.Fprintf(&b, "\t// %s is the variable %s: %s.\n\t%[1]s %[4]s\n", names[i], v.name, strings.Join(v.doc, ", "), optional(w.variableType(v.typ), v.optional))
+		fmt.Fprintf(&b, "\t// %s is the variable %s: %s.\n\t%[1]s %[4]s\n", names[i], printable(v.name), strings.Join(v.doc, ", "), optional(w.variableType(v.typ), v.optional))
 	}
 	group := func(name, what string, lines func(b *strings.Builder)) {
 		fmt.Fprintf(&b, "\t// %s are %s.\n\t%[1]s %[1]s\n", name, what)

@@ -77,7 +77,7 @@ func (w *pyWriter) config(m *model) string {
 	var b, more strings.Builder
 	names := w.fields(m)
 	for i, v := range m.vars {
-		fmt.Fprintf(&b, "    # The variable %s: %s.\n    %s: %s\n", v.name, strings.Join(v.doc, ", "), names[i], orNone(w.variableType(v.typ), v.optional))
+		fmt.Fprintf(&b, "    # The variable %s: %s.\n    %s: %s\n", printable(v.name), strings.Join(v.doc, ", "), names[i], orNone(w.variableType(v.typ), v.optional))
 	}
 	group := func(field, class, what string, lines func(b *strings.Builder)) {
 		fmt.Fprintf(&b, "    # %s\n    %s: %s\n", what, field, class)

@@ -32,6 +32,9 @@ func writeTypeScript(m *model, in Input) ([]byte, error) {
 		types:   newScope(), names: map[*typ]string{},
 	}}
 	w.object = w.writeObject
+	for _, p := range partsOf["typescript"]() {
+		w.types.name(p.name)
+	}
 	config := w.config(m)
 	code := config + w.structs.String() + w.constructor(m) + w.readers.String()
 	// Classes come first: they are not there before they are declared.
@@ -63,7 +66,7 @@ func (w *tsWriter) config(m *model) string {
 	b.WriteString("export interface Config {\n")
 	names := w.fields(m)
 	for i, v := range m.vars {
-		b.WriteString(tsDoc("  ", "The variable "+v.name+": "+strings.Join(unit(v.typ, v.doc, "in milliseconds"), ", ")+"."))
+		b.WriteString(tsDoc("  ", "The variable "+printable(v.name)+": "+strings.Join(unit(v.typ, v.doc, "in milliseconds"), ", ")+"."))
 		fmt.Fprintf(&b, "  readonly %s: %s;\n", names[i], orUndefined(w.variableType(v.typ), v.optional))
 	}
 	if len(m.files) > 0 {

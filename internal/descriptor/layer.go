@@ -53,7 +53,7 @@ func (s *scope) expand(fields []Field, v *source.Value, path string) *source.Val
 		}
 		given := f.Value
 		if field.builtIn && key == "patches" {
-			given = deletions(given)
+			given = patchesOf(given)
 		}
 		value := s.value(field.Expr, given, here)
 		if value == nil {
@@ -398,6 +398,19 @@ func appendKeys(v *source.Value) *source.Value {
 	}
 	if out == nil {
 		return v
+	}
+	return out
+}
+
+// patchesOf writes the nulls of patches by kind as deletions. The null of a kind stays:
+// it takes away what a lower layer says of it.
+func patchesOf(v *source.Value) *source.Value {
+	if v == nil || v.Kind != source.Map {
+		return v
+	}
+	out := v.Shallow()
+	for i, f := range v.Fields {
+		out.Fields[i].Value = deletions(f.Value)
 	}
 	return out
 }

@@ -287,8 +287,11 @@ func (f *Folded) Outputs(name, namespace string, names Names) (*Outputs, source.
 			return
 		}
 		checked := c.value(field.Expr, names.Apply(portsOnly(routes), path, &findings), path)
+		o.Partly = o.Partly || c.findings.Err() != nil
 		for _, r := range checked.FieldsOrNone() {
-			o.Routes = append(o.Routes, routePorts(r.Key, r.Value))
+			if p := routePorts(r.Key, r.Value); isPort(p.Port) && isPort(p.ContainerPort) {
+				o.Routes = append(o.Routes, p)
+			}
 		}
 	}
 	add(f.fields, merged, "routes")
@@ -319,6 +322,9 @@ func portsOnly(routes *source.Value) *source.Value {
 	}
 	return out
 }
+
+// isPort says whether a port can be opened; zero is none.
+func isPort(n int) bool { return n >= 0 && n <= 65535 }
 
 func routePorts(name string, route *source.Value) RoutePorts {
 	ports := RoutePorts{Name: name, Protocol: "TCP"}

@@ -275,6 +275,9 @@ type Outputs struct {
 	Credentials map[string]Credential
 	// Plain holds credentials that are no secret, such as a user's fixed name.
 	Plain *source.Value
+	// Partly says that what is said of the routes is wrong, so that a port that is not
+	// among them is no mistake of who asks for it.
+	Partly bool
 	// External says that name, address and ports are not known, because the
 	// friend is somewhere else.
 	External bool
@@ -375,6 +378,9 @@ func (o *Outputs) own(prefix, field, key string) (*source.Value, *Credential, st
 				return source.NewInt(at, port), nil, ""
 			}
 			known = append(known, r.Name)
+		}
+		if o.Partly {
+			return &source.Value{Kind: source.String, Broken: true}, nil, ""
 		}
 		if len(known) == 0 {
 			return nil, nil, prefix + " opens no port"

@@ -161,6 +161,8 @@ func parseFields(v *source.Value, path string, fs *source.Findings) []Field {
 			field.Expr = parseExpr(f.Value, here, fs)
 		case annotated(f.Value):
 			parseAnnotated(&field, f.Value, here, fs)
+		case misspelledKeyword(f.Value):
+			parseAnnotated(&field, withoutUnknown(f.Value, here, fs), here, fs)
 		case f.Value != nil && f.Value.Kind == source.Map:
 			field.Expr = Expr{fields: parseFields(f.Value, here, fs)}
 		default:
@@ -187,6 +189,43 @@ func annotated(v *source.Value) bool {
 		}
 	}
 	return true
+}
+
+// misspelledKeyword tells an annotated field with a keyword that nobody knows from a
+// nested map: the others are like keywords, and one has a value that is no type.
+func misspelledKeyword(v *source.Value) bool {
+	if v == nil || v.Get("type") == nil || v.Get("type").Kind != source.String {
+		return false
+	}
+	sure := false
+	for _, f := range v.Fields {
+		if !keyword[f.Key] && source.Closest(f.Key, sortedKeys(keyword)) == "" {
+			return false
+		}
+		words := strings.Fields(f.Value.Str())
+		switch {
+		case f.Key == "type" || f.Value.Kind == source.Map:
+		case f.Value.Kind != source.String:
+			sure = true
+		default:
+			sure = sure || keyword[f.Key] && (len(words) == 0 || !primitives[words[len(words)-1]])
+		}
+	}
+	return sure
+}
+
+// withoutUnknown gives an annotated field without the keywords that nobody knows, which
+// it reports.
+func withoutUnknown(v *source.Value, path string, fs *source.Findings) *source.Value {
+	known := source.NewMap(v.Origin)
+	for _, f := range v.Fields {
+		if keyword[f.Key] {
+			known.Fields = append(known.Fields, f)
+			continue
+		}
+		fs.Add("unknown-key", f.Origin, join(path, f.Key), source.Nearest(f.Key, sortedKeys(keyword)), "a field has no keyword %q", f.Key)
+	}
+	return known
 }
 
 func parseAnnotated(field *Field, v *source.Value, path string, fs *source.Findings) {

@@ -160,7 +160,10 @@ func (r refusal) word(v *source.Value) (message, hint string) {
 		}
 		return fmt.Sprintf("%q is not written as it has to be here", v.Str()), ""
 	case "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum":
-		return fmt.Sprintf("expected %s, got %s", bounds(number), v.Text), ""
+		if r.schema["type"] == "integer" {
+			hint = "write a whole number, " + bounds(number)
+		}
+		return fmt.Sprintf("expected %s, got %s", bounds(number), v.Text), hint
 	case "multipleOf":
 		if n, _ := number("multipleOf"); n != 1 {
 			return fmt.Sprintf("expected a multiple of %v, got %s", r.schema["multipleOf"], v.Text), ""

@@ -66,6 +66,7 @@ type Located struct {
 	leaves  []leafValue
 	tries   int
 	files   map[string][]*source.Value // documents of the user's manifests, by file
+	printed map[string]string          // what the templates print, by their names
 }
 
 // leafValue is a scalar, or an empty list or map, of the values of a chart.
@@ -156,6 +157,9 @@ func (p *Located) Place(ctx context.Context, f Field, coarse bool) source.Positi
 			return at
 		}
 		if at, ok := p.inPatch(f); ok {
+			return at
+		}
+		if at, ok := p.inTemplate(ctx, f); ok {
 			return at
 		}
 		if at, ok := p.tried(ctx, f, object, coarse); ok {
@@ -283,6 +287,15 @@ func (p *Located) textAt(at source.Position) string {
 		return ""
 	}
 	return find(root)
+}
+
+// Manifests reads a file of manifests, each with the places in the file; none where it
+// is no YAML.
+func Manifests(name string, data []byte) []*source.Value { return documents(name, data) }
+
+// Within gives the place of a field of a manifest, or of what it would stand in.
+func Within(manifest *source.Value, path string) source.Position {
+	return deepest(manifest, path).Position
 }
 
 // deepest follows a path as far as it leads, and gives the place of the last key.

@@ -245,11 +245,16 @@ func (f *formatter) whole(root *yaml.Node, o *order) []string {
 	if first < 0 {
 		return squeezed(f.lines, f.kept)
 	}
-	// What stands above the first blank line is about the file, as is what editors
-	// read; a comment directly above the first key goes with it.
+	// The comments that the document begins with are about the file, as is what editors
+	// read; another comment directly above the first key goes with it.
 	head := first
 	for head > 0 && comment(f.lines[head-1]) && !strings.Contains(f.lines[head-1], "yaml-language-server:") {
 		head--
+	}
+	if root.Kind == yaml.MappingNode && !slices.ContainsFunc(f.lines[:head], comment) {
+		for head = first; head > 0 && blank(f.lines[head-1]); {
+			head--
+		}
 	}
 	tail := len(f.lines)
 	for tail > first+1 && !f.kept[tail-1] && blank(f.lines[tail-1]) {

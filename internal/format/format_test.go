@@ -67,6 +67,12 @@ func TestFile(t *testing.T) {
 		{"a modeline", "kai.yaml",
 			"# yaml-language-server: $schema=x.json\n# the name\nname: a\napiVersion: kai/v1\n",
 			"# yaml-language-server: $schema=x.json\napiVersion: kai/v1\n# the name\nname: a\n"},
+		{"the file's header", "kai.yaml",
+			"# Copyright 2026 ACME\n# SPDX-License-Identifier: MIT\nname: a\n# the format\napiVersion: kai/v1\n",
+			"# Copyright 2026 ACME\n# SPDX-License-Identifier: MIT\n# the format\napiVersion: kai/v1\nname: a\n"},
+		{"a header above the first key's comment", "kai.yaml",
+			"# about the file\n\n# about the contexts\ncontexts: [{name: dev}]\nname: a\napiVersion: kai/v1\n",
+			"# about the file\n\napiVersion: kai/v1\nname: a\n# about the contexts\ncontexts: [{name: dev}]\n"},
 		{"comments at the end", "kai.yaml",
 			"apiVersion: kai/v1\ncontexts:\n  - name: dev\n      # deep\n   # odd\n# the end\nname: a\n# footer\n\n\n# last\n",
 			"apiVersion: kai/v1\n# the end\nname: a\ncontexts:\n  - name: dev\n      # deep\n   # odd\n# footer\n\n# last\n"},
@@ -169,7 +175,7 @@ func in(indentation, lines string) string {
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ in, want string }{
-		"no YAML":          {"a: [\n", "kai.yaml:2"},
+		"no YAML":          {"a: [\n", "kai.yaml:1:4"},
 		"a key twice":      {"a: 1\n---\nb: 1\nb: 2\n", "kai.yaml:4:1: the key \"b\" stands here twice"},
 		"a directive":      {"%YAML 1.2\n---\na: 1\n", "kai.yaml:1"},
 		"behind ---":       {"--- {a: 1}\n", "kai.yaml:1: a directive, or a document"},

@@ -64,3 +64,20 @@ func (r repository) base(ctx context.Context, revision string) (string, error) {
 	}
 	return base, nil
 }
+
+// Knows says whether the index or the last commit of a repository has a file, or
+// something in a folder, of that path below a folder of the repository; with ever also
+// whether a commit before that had. Where there is no git, or no repository, nothing is
+// known. environ is as for Open.
+func Knows(ctx context.Context, dir, file string, ever bool, environ ...string) bool {
+	r := repository{dir: dir, environ: environment(environ)}
+	asked := [][]string{{"ls-files", "-z", "--cached"}, {"ls-tree", "-z", "HEAD"}}
+	if ever {
+		asked = append(asked, []string{"rev-list", "-1", "HEAD"})
+	}
+	return slices.ContainsFunc(asked, func(ask []string) bool {
+		args := append([]string{"--literal-pathspecs"}, append(ask, "--", file)...)
+		names, err := r.run(ctx, args...)
+		return err == nil && names != ""
+	})
+}

@@ -51,3 +51,32 @@ func TestChanged(t *testing.T) {
 		t.Error("there is no repository")
 	}
 }
+
+// TestKnows: what is staged, committed or was once, and what never was.
+func TestKnows(t *testing.T) {
+	t.Parallel()
+	r := newRepo(t)
+	shop := filepath.Join(r.dir, "shop")
+	knows := func(file string, ever, want bool) {
+		t.Helper()
+		if got := Knows(t.Context(), shop, file, ever, testEnvironment()...); got != want {
+			t.Errorf("Knows(%s, %v) = %v", file, ever, got)
+		}
+	}
+	r.write(map[string]string{"shop/a/kai.yaml": "1", "shop/b.yaml": "1", "other.yaml": "1"})
+	knows("b.yaml", true, false)
+	r.git("add", "-A")
+	knows("b.yaml", false, true)
+	r.git("commit", "-qm", "one")
+	r.git("rm", "-q", "shop/b.yaml")
+	knows("b.yaml", false, true)
+	r.git("commit", "-qm", "two")
+	knows("b.yaml", false, false)
+	knows("b.yaml", true, true)
+	knows("a", false, true)
+	knows("*.yaml", true, false)
+	knows("other.yaml", true, false)
+	if Knows(t.Context(), t.TempDir(), "b.yaml", true, testEnvironment()...) {
+		t.Error("a folder without a repository knows a file")
+	}
+}

@@ -21,6 +21,7 @@ import (
 // of the report. What kai itself finds wrong in the import is to be decided.
 // Sources without manifests are generated only.
 func (r *Result) Compare(ctx context.Context) error {
+	defer r.hide()
 	w, findings := workspace.Open(FS(r.Files))
 	if w == nil || findings.Err() != nil {
 		r.refused("", findings)

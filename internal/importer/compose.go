@@ -2,6 +2,7 @@ package importer
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -28,6 +29,10 @@ func Compose(o Options) (*Result, source.Findings) {
 	var findings source.Findings
 	var clusters []*cluster
 	var all []*composeCluster
+	taken := map[string]bool{"base": true}
+	for _, e := range p.contexts {
+		taken[e.name] = true
+	}
 	for _, e := range slices.Clone(p.contexts) {
 		files, more := composeFiles(o.Trees, e.name, p)
 		findings = append(findings, more...)
@@ -43,9 +48,9 @@ func Compose(o Options) (*Result, source.Findings) {
 			p.name = cmp.Or(slug(project.name()), p.name)
 		}
 		project.rest()
-		for _, name := range project.contexts(e.name) {
-			c := &cluster{environment: p.environment(name), p: p, index: map[string]*object{}, renamed: map[string]string{}, depends: map[string][]string{}, published: map[string]bool{}}
-			m := &composeCluster{composeProject: project, c: c}
+		for _, one := range project.contexts(e.name, taken) {
+			c := &cluster{environment: p.environment(one.name), p: p, secretFiles: map[string]string{}, index: map[string]*object{}, renamed: map[string]string{}, depends: map[string][]string{}, published: map[string]bool{}}
+			m := &composeCluster{composeProject: project, c: c, profile: one.profile}
 			m.write(&findings)
 			clusters, all = append(clusters, c), append(all, m)
 		}
@@ -70,8 +75,7 @@ func Compose(o Options) (*Result, source.Findings) {
 			e.What, e.Why = m.marks.hidden(e.What), m.marks.hidden(e.Why)
 		}
 	}
-	p.report.sort()
-	return p.result(), findings
+	return p.result(findings)
 }
 
 // composeNames are what Compose looks for, in its order.
@@ -139,14 +143,21 @@ func firstOf(t Tree, dir string, names []string) string {
 // composeCluster is a project in one context.
 type composeCluster struct {
 	*composeProject
-	c *cluster
+	c       *cluster
+	profile string // whose services it has beside those of none
+	// claims are the volumes that are claims of their own, by name.
+	claims map[string]bool
+	// jobs says of services whether they are jobs.
+	jobs map[string]bool
+	// unread are files of variables that are not there, as SERVICE/FILE.
+	unread map[string]bool
 }
 
 // name gives the project's name, as the last file says it.
 func (c *composeProject) name() string {
 	for _, d := range slices.Backward(c.main) {
 		if name, ok := d.model["name"].(string); ok && name != "" {
-			return name
+			return c.marks.hidden(name)
 		}
 	}
 	return ""
@@ -162,21 +173,45 @@ func (c *composeProject) file(name string) (full string, data []byte, err error)
 	return full, data, err
 }
 
+// profileContext is a context of a project, and the profile whose services it has
+// beside those of none.
+type profileContext struct{ name, profile string }
+
+// maxProfiles bounds the contexts of a project.
+const maxProfiles = 20
+
 // contexts gives the contexts of the project: its own, and one for each profile.
-func (c *composeProject) contexts(own string) []string {
-	names := []string{own}
+// Where there are several projects, such a one begins with the name of its
+// project's. A profile that is called like a context is that one's alone.
+func (c *composeProject) contexts(own string, taken map[string]bool) []profileContext {
+	out := []profileContext{{own, own}}
+	several := len(c.p.contexts) > 1
+	seen := map[string]bool{own: true}
 	for _, s := range c.model.Get("services").FieldsOrNone() {
-		for _, profile := range s.Value.Get("profiles").ItemsOrNone() {
-			name := slug(profile.Str())
-			if name == "" || name == "base" || slices.Contains(names, name) || len(names) > 20 {
+		for _, v := range s.Value.Get("profiles").ItemsOrNone() {
+			profile := c.profileOf(v)
+			if profile == "" || profile == "base" || seen[profile] || len(out) > maxProfiles {
 				continue
 			}
-			names = append(names, name)
-			c.p.report.add(Changed, profile.Origin, "", name, "profile "+profile.Str(), "it is a context, which has the services of the profile beside those of none")
+			seen[profile] = true
+			if slices.ContainsFunc(c.p.contexts, func(e *environment) bool { return e.name == profile && taken[e.name] }) {
+				c.p.report.add(Changed, v.Origin, "", own, "profile "+profile, "a context is called so, which has the services of the profile beside those of none")
+				continue
+			}
+			name := profile
+			if several {
+				name = own + "-" + profile
+			}
+			name = unique(name, taken)
+			out = append(out, profileContext{name, profile})
+			c.p.report.add(Changed, v.Origin, "", name, "profile "+profile, "it is a context, which has the services of the profile beside those of none")
 		}
 	}
-	return names
+	return out
 }
+
+// profileOf gives the name of a profile as a context has it.
+func (c *composeProject) profileOf(v *source.Value) string { return slug(c.marks.hidden(v.Str())) }
 
 // active says whether a service is in the context.
 func (m *composeCluster) active(s *source.Value) bool {
@@ -184,7 +219,7 @@ func (m *composeCluster) active(s *source.Value) bool {
 	if len(profiles) == 0 {
 		return true
 	}
-	return slices.ContainsFunc(profiles, func(p *source.Value) bool { return slug(p.Str()) == m.c.environment.name })
+	return slices.ContainsFunc(profiles, func(p *source.Value) bool { return m.profileOf(p) == m.profile })
 }
 
 // say reports a part of a service.
@@ -202,12 +237,13 @@ func (m *composeCluster) write(findings *source.Findings) {
 		}
 		names[slug(f.Key)] = true
 	}
-	if len(services.Fields) > maxObjects/4 {
-		findings.Add("limit", services.Origin, "services", "", "there are more services than the bound of %d", maxObjects/4)
+	if len(services.Fields) > maxServices {
+		findings.Add("limit", services.Origin, "services", "", "there are more services than the bound of %d", maxServices)
 	}
 	if len(*findings) > 0 {
 		return
 	}
+	m.c.aliases = m.aliases()
 	called := m.called()
 	var docs []*source.Value
 	for _, f := range services.Fields {
@@ -239,8 +275,28 @@ func (m *composeCluster) unmarked(v *source.Value, key string) *source.Value {
 		out.Items[i] = m.unmarked(item, key)
 	}
 	for i, f := range out.Fields {
+		out.Fields[i].Key = m.marks.replaced(f.Key, func(k mark, _ string) string { return k.name })
 		out.Fields[i].Value = m.unmarked(f.Value, key)
 	}
+	return out
+}
+
+// aliases gives the other names by which Compose's networks know services.
+func (m *composeCluster) aliases() map[string]string {
+	out := map[string]string{}
+	services := m.model.Get("services")
+	for _, f := range services.FieldsOrNone() {
+		names := []string{f.Value.Get("container_name").Str()}
+		for _, n := range f.Value.Get("networks").FieldsOrNone() {
+			names = append(names, n.Value.Get("aliases").Strings()...)
+		}
+		for _, name := range names {
+			if m.active(f.Value) && services.Get(name) == nil && out[name] == "" {
+				out[name] = f.Key
+			}
+		}
+	}
+	delete(out, "")
 	return out
 }
 
@@ -255,8 +311,9 @@ func (m *composeCluster) called() map[string][]int {
 			everyText(f.Value.Get(key), "", func(_ string, v *source.Value) {
 				for _, found := range pattern.FindAllStringSubmatch(v.Text, -1) {
 					n, _ := strconv.Atoi(found[2])
-					if names.Get(found[1]) != nil && !slices.Contains(out[found[1]], n) && n < 65536 && len(out[found[1]]) < 20 {
-						out[found[1]] = append(out[found[1]], n)
+					name := cmp.Or(m.c.aliases[found[1]], found[1])
+					if names.Get(name) != nil && !slices.Contains(out[name], n) && n < 65536 && len(out[name]) < 20 {
+						out[name] = append(out[name], n)
 					}
 				}
 			})
@@ -299,7 +356,12 @@ func (m *composeCluster) service(f source.Field, called map[string][]int) []*sou
 	if known := serverOf(imageOf(container.Get("image").Str())); known != nil && len(ports) == 0 {
 		ports = addPort(ports, serverPorts[known.friend], "TCP")
 	}
-	if len(ports) == 0 {
+	job := m.ends(f, ports)
+	if m.jobs == nil {
+		m.jobs = map[string]bool{}
+	}
+	m.jobs[f.Key] = job
+	if len(ports) == 0 && !job {
 		m.say(Decide, f.Origin, f.Key, "", "it says no port: give it a route, where others call it")
 	}
 	containerPorts, servicePorts := listOf(), listOf()
@@ -308,16 +370,25 @@ func (m *composeCluster) service(f source.Field, called map[string][]int) []*sou
 		containerPorts.Items = append(containerPorts.Items, mapAt(f.Origin, entry("containerPort", number), entry("protocol", text(p.protocol))))
 		servicePorts.Items = append(servicePorts.Items, mapAt(f.Origin, entry("port", number), entry("protocol", text(p.protocol))))
 	}
-	setIn(container, "ports", containerPorts)
-	setIn(container, "readinessProbe", m.healthcheck(typed.HealthCheck, s.Get("healthcheck"), f.Key, env))
-	setIn(container, "resources", m.resources(typed, s))
+	if !job {
+		probe := m.healthcheck(typed.HealthCheck, s.Get("healthcheck"), f.Key, env)
+		setIn(container, "readinessProbe", probe)
+		// A port that is asked is one that the container opens.
+		if n, ok := probe.At("httpGet", "port").Int(); ok && !slices.Contains(ports, port{n, "TCP"}) {
+			containerPorts.Items = append(containerPorts.Items, mapAt(f.Origin, entry("containerPort", source.NewInt(f.Origin, n)), entry("protocol", text("TCP"))))
+		}
+		setIn(container, "ports", containerPorts)
+	}
+	resources := m.resources(typed, s)
+	setIn(container, "resources", resources)
+	m.p.noLimits(f.Origin, name, m.c.environment.name, "services."+f.Key+".deploy.resources", resources)
 	setIn(container, "securityContext", m.security(s, f.Key))
 	for _, key := range []string{"tty", "stdin_open"} {
 		if s.Get(key).True() {
 			container.Set(map[string]string{"tty": "tty", "stdin_open": "stdin"}[key], s.Get(key))
 		}
 	}
-	v := &composeVolumes{m: m, service: name, key: f.Key, mounts: listOf(), volumes: listOf(), claims: listOf(), taken: map[string]bool{}}
+	v := &composeVolumes{m: m, service: name, key: f.Key, job: job, mounts: listOf(), volumes: listOf(), claims: listOf(), taken: map[string]bool{}}
 	v.all(s)
 	setIn(container, "volumeMounts", v.mounts)
 	setIn(pod, "volumes", v.volumes)
@@ -331,8 +402,14 @@ func (m *composeCluster) service(f source.Field, called map[string][]int) []*sou
 	if typed.Scale != nil || typed.Deploy != nil && typed.Deploy.Replicas != nil {
 		spec.Set("replicas", source.NewInt(f.Origin, typed.GetScale()))
 	}
-	kind := "Deployment"
+	kind, version := "Deployment", "apps/v1"
 	switch {
+	case job:
+		kind, version = "Job", "batch/v1"
+		for _, key := range []string{"selector", "replicas"} {
+			spec.Delete(key)
+		}
+		pod.Set("restartPolicy", text("Never"))
 	case s.At("deploy", "mode").Str() == "global":
 		kind = "DaemonSet"
 		spec.Delete("replicas")
@@ -340,8 +417,8 @@ func (m *composeCluster) service(f source.Field, called map[string][]int) []*sou
 		kind = "StatefulSet"
 		spec.Set("volumeClaimTemplates", v.claims)
 	}
-	docs := append(v.docs, mapAt(f.Origin, entry("apiVersion", text("apps/v1")), entry("kind", text(kind)), entry("metadata", mapOf(entry("name", text(name)))), entry("spec", spec)))
-	if len(servicePorts.Items) > 0 {
+	docs := append(v.docs, mapAt(f.Origin, entry("apiVersion", text(version)), entry("kind", text(kind)), entry("metadata", mapOf(entry("name", text(name)))), entry("spec", spec)))
+	if len(servicePorts.Items) > 0 && !job {
 		docs = append(docs, mapAt(f.Origin, entry("apiVersion", text("v1")), entry("kind", text("Service")), entry("metadata", mapOf(entry("name", text(name)))),
 			entry("spec", mapOf(entry("selector", labels), entry("ports", servicePorts)))))
 	}
@@ -413,14 +490,28 @@ func (m *composeCluster) environmentOf(f source.Field, s *source.Value) *compose
 		full, data, err := m.file(name)
 		if err != nil {
 			if v := file.Get("required"); v == nil || v.True() {
+				if m.unread == nil {
+					m.unread = map[string]bool{}
+				}
+				m.unread[f.Key+"/"+name] = true
 				m.say(Decide, file.Origin, f.Key, ".env_file", "the file %s is not there, or outside of the folder that is imported", name)
 			}
 			continue
 		}
 		vars := map[string]string{}
 		place := m.tree.place(full)
-		if problem := m.variables(data, place, vars, lookup, file.Get("format").Str()); problem != nil {
+		missing := map[string]bool{}
+		noting := func(name string) (string, bool) {
+			v, ok := lookup(name)
+			missing[name] = !ok
+			return v, ok
+		}
+		if problem := m.variables(data, place, vars, noting, file.Get("format").Str()); problem != nil {
 			m.p.report.add(Decide, problem.Origin, slug(f.Key), m.c.environment.name, "services."+f.Key+".env_file", "%s", problem.Message)
+		}
+		if file.Get("format").Str() != "raw" {
+			m.repeating(data, vars, lookup)
+			m.unsetInFile(string(data), place, f.Key, func(name string) bool { _, own := vars[name]; return missing[name] && !own })
 		}
 		for _, name := range slices.Sorted(maps.Keys(vars)) {
 			values[name] = source.NewString(lineOfVariable(data, place, name), vars[name])
@@ -517,7 +608,7 @@ func (e *composeEnv) set(name string, v *source.Value) {
 		e.all.Set(name, e.m.secretRef(mark{name, v.Text, true}, v.Origin))
 	case len(marked) == 0:
 		e.all.Set(name, source.NewString(v.Origin, unexpanded(v.Text)))
-	case len(marked) == 1 && marked[0].set && strings.Count(v.Text, "://") == 1 && anyUserinfo.MatchString(v.Text) && !strings.Contains(marked[0].value, "$"):
+	case len(marked) == 1 && marked[0].set && strings.Count(v.Text, "://") == 1 && e.m.marks.passwordAlone(v.Text) && !strings.Contains(marked[0].value, "$"):
 		e.m.p.hidden = append(e.m.p.hidden, marked[0].value)
 		e.all.Set(name, source.NewString(v.Origin, e.m.marks.replaced(v.Text, func(k mark, _ string) string { return k.value })))
 	default:
@@ -656,7 +747,43 @@ func (m *composeCluster) ports(s *source.Value, key string) []port {
 	return out
 }
 
-var localURL = regexp.MustCompile(`https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::([0-9]+))?(/[^\s'"|;&]*)?`)
+var (
+	localURL = regexp.MustCompile(`^['"]?http://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(?::([0-9]+))?(/[^\s'"|;&<>$()*]*)?['"]?$`)
+	// fetchEnd is what may follow a command that fetches a URL and say no more.
+	fetchEnd = regexp.MustCompile(`(?:\s*[12&]?>\s*/dev/null|\s*2>&1)*\s*(?:\|\|\s*(?:exit(?:\s+[1-9][0-9]*)?|false)\s*)?;?\s*$`)
+	// fetchFlag are flags of curl and wget by which what is asked stays the same,
+	// fetchValued those among them that a value follows.
+	fetchFlag   = regexp.MustCompile(`^(?:-[fsSqILv]+|-nv|-O-|-q?O-|-qO|--fail|--silent|--show-error|--head|--location|--quiet|--spider|--no-verbose|--no-check-certificate|--(?:tries|timeout|max-time|connect-timeout|retry|output|output-document)=\S+|-[TtmoO][0-9]+|-o/dev/null)$`)
+	fetchValued = regexp.MustCompile(`^(?:-[fsSq]*[omOTt]|--(?:tries|timeout|max-time|connect-timeout|retry|output|output-document))$`)
+)
+
+// fetches gives the path and the port of a GET that a command does and nothing else:
+// with no header, no login and no other method. The path is "" for any other command.
+func fetches(line string) (path string, port int) {
+	words := strings.Fields(fetchEnd.ReplaceAllString(line, ""))
+	if len(words) < 2 || !slices.Contains([]string{"curl", "wget"}, words[0][strings.LastIndexByte(words[0], '/')+1:]) {
+		return "", 0
+	}
+	for i := 1; i < len(words); i++ {
+		found := localURL.FindStringSubmatch(words[i])
+		switch {
+		case found != nil && path == "":
+			n, err := strconv.Atoi(cmp.Or(found[1], "80"))
+			if err != nil || n < 1 || n > 65535 {
+				return "", 0
+			}
+			path, port = cmp.Or(found[2], "/"), n
+		case fetchValued.MatchString(words[i]) && i+1 < len(words):
+			i++
+		case !fetchFlag.MatchString(words[i]):
+			return "", 0
+		}
+	}
+	return path, port
+}
+
+// Compose's own: how often it asks, and how long it waits.
+const healthEvery = 30 * time.Second
 
 // healthcheck makes a probe. One that fetches a URL of its own is a GET.
 func (m *composeCluster) healthcheck(typed *types.HealthCheckConfig, v *source.Value, key string, env *composeEnv) *source.Value {
@@ -666,14 +793,10 @@ func (m *composeCluster) healthcheck(typed *types.HealthCheckConfig, v *source.V
 	out := mapAt(v.OriginOrNone())
 	at := v.OriginOrNone()
 	line := strings.Join(typed.Test[1:], " ")
-	found := localURL.FindStringSubmatch(line)
+	fetched, httpPort := fetches(line)
 	switch {
-	case found != nil && (strings.Contains(line, "curl") || strings.Contains(line, "wget")) && !strings.HasPrefix(found[0], "https") && markText.FindString(line) == "":
-		number, err := strconv.Atoi(cmp.Or(found[1], "80"))
-		if err != nil {
-			return nil
-		}
-		out.Set("httpGet", mapOf(entry("path", text(cmp.Or(found[2], "/"))), entry("port", source.NewInt(at, number))))
+	case fetched != "" && markText.FindString(line) == "":
+		out.Set("httpGet", mapOf(entry("path", text(fetched)), entry("port", source.NewInt(at, httpPort))))
 	case typed.Test[0] == "CMD" && len(m.marks.names(line)) == 0:
 		out.Set("exec", mapOf(entry("command", texts(typed.Test[1:]...))))
 	case typed.Test[0] == "CMD":
@@ -693,6 +816,11 @@ func (m *composeCluster) healthcheck(typed *types.HealthCheckConfig, v *source.V
 		from, to string
 		d        *types.Duration
 	}{{"interval", "periodSeconds", typed.Interval}, {"timeout", "timeoutSeconds", typed.Timeout}, {"start_period", "initialDelaySeconds", typed.StartPeriod}} {
+		if field.from != "start_period" && (field.d == nil || *field.d == 0) {
+			out.Set(field.to, source.NewInt(at, int(healthEvery.Seconds())))
+			m.say(Changed, at, key, ".healthcheck."+field.from, "Compose's own of %s is written down: Kubernetes has another", healthEvery)
+			continue
+		}
 		if n := m.seconds(field.d, v.Get(field.from), key, ".healthcheck."+field.from); n > 0 {
 			out.Set(field.to, source.NewInt(at, n))
 		}
@@ -726,7 +854,7 @@ func (m *composeCluster) seconds(d *types.Duration, v *source.Value, key, where 
 		return 0
 	}
 	whole := time.Duration(*d)
-	n := int(min(whole.Seconds(), 1e6))
+	n := int(math.Ceil(min(whole.Seconds(), 1e6)))
 	if n < 0 || time.Duration(n)*time.Second != whole {
 		m.say(Changed, v.OriginOrNone(), key, where, "Kubernetes counts in whole seconds: %s is %d", v.Str(), max(n, 0))
 	}
@@ -798,6 +926,20 @@ func (m *composeCluster) security(s *source.Value, key string) *source.Value {
 	return inOrder(out, "runAsUser", "runAsGroup")
 }
 
+// ends says whether a service is a job: others wait for its end, or it has no port
+// and says that it is not started again.
+func (m *composeCluster) ends(f source.Field, ports []port) bool {
+	if f.Value.At("deploy", "mode").Str() == "global" {
+		return false
+	}
+	for _, other := range m.model.Get("services").FieldsOrNone() {
+		if m.active(other.Value) && other.Value.At("depends_on", f.Key, "condition").Str() == "service_completed_successfully" {
+			return true
+		}
+	}
+	return len(ports) == 0 && f.Value.Get("restart").Str() == "no"
+}
+
 // depends notes whom a service starts after.
 func (m *composeCluster) depends(s *source.Value, key string) {
 	name := slug(key)
@@ -811,7 +953,7 @@ func (m *composeCluster) depends(s *source.Value, key string) {
 	for _, f := range s.Get("depends_on").FieldsOrNone() {
 		m.c.depends[name] = appendNew(m.c.depends[name], slug(f.Key))
 		if f.Value.Get("condition").Str() == "service_completed_successfully" {
-			m.say(Decide, f.Origin, key, ".depends_on "+f.Key, "it waits for the end of %s: give that one the flavor job, and say needs: true", f.Key)
+			m.say(Decide, f.Origin, key, ".depends_on "+f.Key, "it waits for the end of %s, which is a job: say {service: %s, needs: true} under friends", f.Key, slug(f.Key))
 		}
 	}
 }
@@ -823,6 +965,7 @@ type composeVolumes struct {
 	mounts, volumes, claims *source.Value
 	docs                    []*source.Value
 	taken                   map[string]bool
+	job                     bool
 }
 
 func (v *composeVolumes) say(outcome Outcome, at source.Origin, what, format string, args ...any) {
@@ -862,6 +1005,12 @@ func (v *composeVolumes) secret(name, target string, at source.Origin) {
 	object := cmp.Or(slug(v.service+"-"+name), "secret")
 	key := notKey.ReplaceAllString(name, "_")
 	v.m.secret(object, key, "", at)
+	if file := v.m.model.At("secrets", name, "file").Str(); file != "" {
+		if full, _, err := v.m.file(file); err == nil || errors.Is(err, fs.ErrNotExist) {
+			file = v.m.tree.place(full)
+		}
+		v.m.c.secretFiles[object+"/"+key] = v.m.marks.hidden(file)
+	}
 	v.mount(slug(name), target, mapOf(entry("secret", mapOf(entry("secretName", text(object))))), at)
 	v.mounts.Items[len(v.mounts.Items)-1].Set("subPath", text(key))
 }
@@ -910,13 +1059,51 @@ func (v *composeVolumes) volume(item *source.Value) {
 	case from == "":
 		v.mount(slug(path.Base(target)), target, mapOf(entry("emptyDir", source.NewMap(source.Origin{}))), item.Origin)
 	default:
-		v.say(Decide, item.Origin, "volumes "+from, "it keeps data: a claim of 1Gi for every replica; say how much")
 		claim := mapOf(entry("accessModes", texts("ReadWriteOnce")), entry("resources", mapOf(entry("requests", mapOf(entry("storage", text("1Gi")))))))
-		v.mount(slug(from), target, mapOf(entry("volumeClaimTemplate", claim)), item.Origin)
+		switch users := v.m.mounting(from); {
+		case len(users) > 1 || v.job:
+			v.claim(from, target, claim, users, item.Origin)
+		default:
+			v.say(Decide, item.Origin, "volumes "+from, "it keeps data: a claim of 1Gi for every replica; say how much")
+			v.mount(slug(from), target, mapOf(entry("volumeClaimTemplate", claim)), item.Origin)
+		}
 		if item.Get("read_only").True() {
 			v.mounts.Items[len(v.mounts.Items)-1].Set("readOnly", source.NewBool(source.Origin{}, true))
 		}
 	}
+}
+
+// mounting gives the services that mount a named volume, in any context: it is the
+// same kind of claim in all.
+func (m *composeCluster) mounting(volume string) []string {
+	var out []string
+	for _, f := range m.model.Get("services").FieldsOrNone() {
+		for _, item := range f.Value.Get("volumes").ItemsOrNone() {
+			if item.Get("type").Str() == "volume" && item.Get("source").Str() == volume {
+				out = appendNew(out, f.Key)
+			}
+		}
+	}
+	return out
+}
+
+// claim mounts a named volume that is a claim of its own: several services share it,
+// or it is a job's.
+func (v *composeVolumes) claim(from, target string, spec *source.Value, users []string, at source.Origin) {
+	name := cmp.Or(slug(from), "volume")
+	if len(users) > 1 {
+		v.say(Decide, at, "volumes "+from, "%s share it: it is one claim of 1Gi, ReadWriteOnce, which lets in the pods of one node; say how much, and ReadWriteMany where the storage class has it", strings.Join(users, ", "))
+	} else {
+		v.say(Decide, at, "volumes "+from, "it keeps data: a claim of 1Gi; say how much")
+	}
+	if v.m.claims == nil {
+		v.m.claims = map[string]bool{}
+	}
+	if !v.m.claims[name] {
+		v.m.claims[name] = true
+		v.docs = append(v.docs, mapAt(at, entry("apiVersion", text("v1")), entry("kind", text("PersistentVolumeClaim")), entry("metadata", mapOf(entry("name", text(name)))), entry("spec", spec)))
+	}
+	v.mount(name, target, mapOf(entry("persistentVolumeClaim", mapOf(entry("claimName", text(name))))), at)
 }
 
 // bind carries over a file of the folder.

@@ -108,6 +108,54 @@ func TestComposeReads(t *testing.T) {
 			not:   []string{"swordfish9", "the source has no password"},
 		},
 		{
+			name: "variables that repeat a secret one",
+			files: map[string]string{
+				".env":         "API_TOKEN=swordfish9\nCOPY=${API_TOKEN}\nPART=x-$API_TOKEN\n",
+				"a.env":        "FILE_TOKEN=cuttle9\nFILE_COPY=${FILE_TOKEN}\nFILE_PART=x-$FILE_TOKEN\nFROM=${COPY}\n",
+				"compose.yaml": "services:\n  a: {image: 'x:1.0.0', env_file: a.env, environment: {A: '${COPY}', B: 'y-${PART}'}, command: [run, '${COPY}']}\n",
+			},
+			want: []string{"FILE_COPY: {secret: file_token}", "FILE_PART: x-$(FILE_TOKEN)", "FROM: {secret: api_token}", "A: {secret: api_token}", "B: y-x-$(API_TOKEN)", "args: [run, $(API_TOKEN)]"},
+			not:  []string{"swordfish9", "cuttle9", "kaisecretmark"},
+		},
+		{
+			name: "a secret in a URL of a friend, beside its password",
+			files: map[string]string{
+				".env": "API_TOKEN=swordfish9\n",
+				"compose.yaml": "services:\n  a: {image: 'x:1.0.0', environment: {DB: 'postgres://u:cuttle9@db:5432/d?key=${API_TOKEN}'}}\n" +
+					"  db: {image: 'postgres:16', environment: {POSTGRES_USER: u, POSTGRES_PASSWORD: cuttle9, POSTGRES_DB: d}}\n",
+			},
+			want: []string{"?key=$(API_TOKEN)"},
+			not:  []string{"swordfish9", "cuttle9"},
+		},
+		{
+			name: "secrets in names",
+			files: map[string]string{
+				".env":         "API_TOKEN=swordfish9\n",
+				"compose.yaml": "name: '${API_TOKEN}'\nservices: {a: {image: 'x:1.0.0', profiles: ['${API_TOKEN}'], configs: [{source: c, target: '/etc/${API_TOKEN}'}]}}\nconfigs: {c: {content: text}}\n",
+			},
+			want: []string{"name: api-token", "path: /etc/API_TOKEN", "services/a/config/API_TOKEN"},
+			not:  []string{"swordfish9", "kaisecretmark"},
+		},
+		{
+			name: "a number that is called like a secret, beside a secret that is a number",
+			files: map[string]string{
+				".env":         "TOKEN_LIMIT=3\nTOKEN_SIZE=9m\nLIMIT=${TOKEN_LIMIT}\nAPI_TOKEN=87654321\n",
+				"compose.yaml": "services: {a: {image: 'x:1.0.0', deploy: {replicas: '${LIMIT}'}, mem_limit: '${TOKEN_SIZE}', command: [run, '${API_TOKEN}']}}\n",
+			},
+			want: []string{"replicas: 3", "memory: 9Mi", "args: [run, $(API_TOKEN)]"},
+			not:  []string{"87654321"},
+		},
+		{
+			name: "a file that is extended, and included later",
+			files: map[string]string{
+				"compose.yaml": "include: [b.yaml, c.yaml]\n",
+				"b.yaml":       "services: {b: {extends: {file: c.yaml, service: c}}}\n",
+				"c.yaml":       "include: [d.yaml]\nservices: {c: {image: 'x:1.0.0'}}\n",
+				"d.yaml":       "services: {d: {image: 'y:2.0.0'}}\n",
+			},
+			want: []string{"services/b/kai.yaml", "services/c/kai.yaml", "services/d/kai.yaml"},
+		},
+		{
 			name:  "text that Kubernetes would expand",
 			files: map[string]string{"compose.yaml": "services: {a: {image: 'x:1.0.0', command: [sh, -c, 'echo $$(date)'], environment: {A: '$$(B)', B: b}}}\n"},
 			want:  []string{"echo $$(date)", "A: $$(B)"},
@@ -205,5 +253,156 @@ func TestComposeLeavesNothing(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestComposeMeans has what Compose means by a file, and not only what it says.
+func TestComposeMeans(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		compose string
+		files   map[string]string
+		want    []string // in what is written
+		says    []string // in the report
+		not     []string // in either
+	}{
+		{
+			name:    "the network default, which need not be said",
+			compose: "services: {a: {image: 'x:1.0.0', networks: [default, back]}}\nnetworks: {back: {}}\n",
+			want:    []string{"name: a"},
+		},
+		{
+			name:    "a volume of two services",
+			compose: "services: {api: {image: 'x:1.0.0', ports: ['80'], volumes: ['up:/d']}, bg: {image: 'y:1.0.0', volumes: ['up:/d:ro']}}\nvolumes: {up: {}}\n",
+			want:    []string{"services/api/manifests/persistentvolumeclaim-up.yaml", "persistentVolumeClaim: {claimName: up}", "flavor: webservice", "readOnly: true"},
+			says:    []string{"api, bg share it: it is one claim of 1Gi, ReadWriteOnce"},
+			not:     []string{"stateful"},
+		},
+		{
+			name:    "a volume of a server that is a friend",
+			compose: "services:\n  app: {image: 'x:1.0.0', volumes: ['pg:/b'], secrets: [pw], environment: {DB_HOST: pg}}\n  pg: {image: 'postgres:16', volumes: ['pg:/d'], secrets: [pw], environment: {POSTGRES_PASSWORD_FILE: /run/secrets/pw}}\nvolumes: {pg: {}}\nsecrets: {pw: {file: pw.txt}}\n",
+			want:    []string{"services/app/manifests/persistentvolumeclaim-pg.yaml"},
+			says:    []string{"pg has it as well, which is the friend postgresql now, with a password of its own"},
+		},
+		{
+			name:    "an alias of a network",
+			compose: "services: {a: {image: 'x:1.0.0', expose: ['80'], networks: {n: {aliases: [gateway]}}}, b: {image: 'y:1.0.0', networks: [n], environment: {U: 'http://gateway:80', V: 'gateway:81'}}}\nnetworks: {n: {}}\n",
+			want:    []string{"http://${friends.a.address}:${friends.a.port}", "port: 81"},
+			says:    []string{"services.a.networks.n.aliases"},
+		},
+		{
+			name: "probes that are more than a GET",
+			compose: "services:\n" +
+				"  a: {image: 'x:1.0.0', expose: ['80'], healthcheck: {test: 'curl -fu u:p -X POST http://localhost:80/x'}}\n" +
+				"  b: {image: 'x:1.0.0', expose: ['80'], healthcheck: {test: 'wget -q http://localhost/a && curl -f http://localhost/b', interval: 500ms}}\n",
+			want: []string{"curl -fu u:p -X POST", "http://localhost/a && curl", "periodSeconds: 1\n", "periodSeconds: 30\n", "timeoutSeconds: 30\n"},
+			says: []string{"500ms is 1", "Compose's own of 30s"},
+			not:  []string{"httpGet"},
+		},
+		{
+			name: "probes that are a GET",
+			compose: "services:\n" +
+				"  a: {image: 'x:1.0.0', expose: ['80'], healthcheck: {test: [CMD, curl, -f, 'http://localhost/a'], interval: 5s, timeout: 2s}}\n" +
+				"  b: {image: 'x:1.0.0', expose: ['80'], healthcheck: {test: 'wget -q --spider --tries=1 http://127.0.0.1:8080/b > /dev/null 2>&1 || exit 1'}}\n" +
+				"  c: {image: 'x:1.0.0', expose: ['80'], healthcheck: {test: 'curl -sf -o /dev/null http://localhost:80 || false'}}\n",
+			want: []string{"httpGet: {path: /a, port: http}, periodSeconds: 5, timeoutSeconds: 2", "containerPort: 8080", "path: /b", "path: /, port: http"},
+			not:  []string{"exec:"},
+		},
+		{
+			name:    "variables of a file that nothing sets",
+			compose: "services: {a: {image: 'x:1.0.0', env_file: [a.env, gone.env]}}\n",
+			files:   map[string]string{"a.env": "A=${NOPE}\nB=${DEFAULT:-x}\nC=1\nD=$C\nE='${QUOTED}'\n"},
+			says:    []string{"the variable NOPE is set nowhere", "services.a.env_file, a.env:1", "the file gone.env is not there", "the file is not read, as is to be decided above"},
+			not:     []string{"variable DEFAULT", "variable C ", "variable QUOTED"},
+		},
+		{
+			name:    "where a secret's file stands",
+			compose: "services: {web: {image: 'x:1.0.0', secrets: [key]}}\nsecrets: {key: {file: './some keys/session.key'}}\n",
+			files:   map[string]string{"some keys/session.key": "swordfish9"},
+			says:    []string{"--from-file=key='some keys/session.key'"},
+			not:     []string{"swordfish9"},
+		},
+		{
+			name:    "settings of Compose's own",
+			compose: "services: {web: {image: 'x:1.0.0'}}\n",
+			files:   map[string]string{".env": "COMPOSE_PROFILES=tools\nCOMPOSE_FILE=a.yaml:b.yaml\n"},
+			says:    []string{"COMPOSE_PROFILES in .env, .env:1", "COMPOSE_FILE in .env, .env:2"},
+		},
+		{
+			name:    "jobs",
+			compose: "services:\n  m: {image: 'x:1.0.0', restart: 'no', volumes: ['data:/d']}\n  s: {image: 'x:1.0.0'}\n  web: {image: 'x:1.0.0', ports: ['80'], depends_on: {s: {condition: service_completed_successfully}}}\nvolumes: {data: {}}\n",
+			want:    []string{"flavor: job", "claimName: data"},
+			says:    []string{"say {service: s, needs: true} under friends"},
+			not:     []string{"flavor: worker", "flavor: stateful"},
+		},
+		{
+			name:    "a vhost, and the port of a server that has two",
+			compose: "services: {a: {image: 'x:1.0.0', environment: {U: 'amqp://shop:cuttle9@mq:5672/%2fshop'}}, mq: {image: 'rabbitmq:3-management', ports: ['15672:15672', '5672:5672'], environment: {RABBITMQ_DEFAULT_USER: shop, RABBITMQ_DEFAULT_PASS: cuttle9, RABBITMQ_DEFAULT_VHOST: /shop}}}\n",
+			want:    []string{"@${friends.mq.address}:${friends.mq.port}/%2fshop"},
+			says:    []string{"vhost %2fshop"},
+		},
+		{
+			name:    "no limits",
+			compose: "services: {a: {image: 'x:1.0.0'}, b: {image: 'x:1.0.0', mem_limit: 1g}}\n",
+			says:    []string{"the flavor does: cpu 1, memory 256Mi;", "the flavor does: cpu 1;"},
+		},
+	} {
+		files := map[string]string{"compose.yaml": c.compose}
+		for name, data := range c.files {
+			files[name] = data
+		}
+		result, err := composed(files)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		var written, report strings.Builder
+		for _, f := range result.Files {
+			written.WriteString(f.Path + "\n" + string(f.Data))
+		}
+		if err := result.Report.WriteWhole(&report); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(written.String(), want) {
+				t.Errorf("%s: there is no %q in\n%s", c.name, want, &written)
+			}
+		}
+		for _, want := range c.says {
+			if !strings.Contains(report.String(), want) {
+				t.Errorf("%s: the report has no %q:\n%s", c.name, want, &report)
+			}
+		}
+		for _, not := range c.not {
+			if strings.Contains(written.String()+report.String(), not) {
+				t.Errorf("%s: %q stands in\n%s\n%s", c.name, not, &written, &report)
+			}
+		}
+	}
+}
+
+// TestComposeProfilesOfProjects: a profile of one project among several is a context
+// that is called after it.
+func TestComposeProfilesOfProjects(t *testing.T) {
+	t.Parallel()
+	fsys := importer.FS([]importer.File{
+		{Path: "c.yaml", Data: []byte("services: {api: {image: 'x:1.0.0'}, tool: {image: 'y:1.0.0', profiles: [tools]}, only: {image: 'z:1.0.0', profiles: [prod]}}\n")},
+		{Path: "prod.yaml", Data: []byte("services: {api: {image: 'x:2.0.0'}}\n")},
+	})
+	result, findings := importer.Compose(importer.Options{Folder: "folder", Trees: []importer.Tree{
+		{Context: "dev", FS: fsys, Path: "c.yaml"}, {Context: "prod", FS: fsys, Path: "c.yaml"}, {Context: "prod", FS: fsys, Path: "prod.yaml"},
+	}})
+	if err := findings.Err(); err != nil {
+		t.Fatal(err)
+	}
+	var written strings.Builder
+	for _, f := range result.Files {
+		written.Write(f.Data)
+	}
+	for _, want := range []string{"{name: dev, except: [only, tool]}", "{name: prod, except: [tool]}", "{name: dev-tools", "{name: prod-tools"} {
+		if !strings.Contains(written.String(), want) {
+			t.Errorf("there is no %q in\n%s", want, &written)
+		}
 	}
 }

@@ -34,7 +34,9 @@ var composeBecomes = map[string]string{
 	"mem_limit": "resources", "mem_reservation": "resources", "cpus": "resources",
 	"deploy.resources.limits.cpus": "resources", "deploy.resources.limits.memory": "resources",
 	"deploy.resources.reservations.cpus": "resources", "deploy.resources.reservations.memory": "resources",
-	"networks.[]": "who may call whom follows from friends, and each is called by its own name",
+	"networks.[]":        "who may call whom follows from friends, and each is called by its own name",
+	"networks.*":         "who may call whom follows from friends, and each is called by its own name",
+	"networks.*.aliases": "what names the service so calls it by its own name now",
 }
 
 // composeFriend says what becomes of the keys of a service that is a friend of the
@@ -165,7 +167,7 @@ var composeHandled = shapeOf(func() []string {
 
 // ownOfFriend are parts of a service that are asked about, or changed, unless it is
 // a friend.
-var ownOfFriend = regexp.MustCompile(`^(healthcheck($|\.)|volumes |ports |expose |tmpfs |user |file |configs |links )`)
+var ownOfFriend = regexp.MustCompile(`^(healthcheck($|\.)|volumes |ports |expose |tmpfs |user |file |configs |links |deploy\.resources$)`)
 
 // keys reports every key of every service: what it is now, or why it is nothing.
 // What is said already of a key is not said again.
@@ -190,6 +192,7 @@ func (m *composeCluster) keys() {
 			}
 		}
 	}
+	m.sharedSecrets(friends)
 	for _, f := range m.model.Get("services").Fields {
 		if !m.active(f.Value) || f.Value.Has("provider") {
 			continue
@@ -213,10 +216,38 @@ func (m *composeCluster) keys() {
 	}
 }
 
+// sharedSecrets asks about files that are secrets of a service and of a server which
+// is a friend now: the friend has a password of its own.
+func (m *composeCluster) sharedSecrets(friends map[string]*work) {
+	services := m.model.Get("services").FieldsOrNone()
+	for _, server := range services {
+		w := friends[slug(server.Key)]
+		if w == nil || w.friend.secret == "" || !w.friend.locked {
+			continue
+		}
+		for _, its := range server.Value.Get("secrets").ItemsOrNone() {
+			for _, f := range services {
+				if friends[slug(f.Key)] != nil || !m.active(f.Value) {
+					continue
+				}
+				for _, item := range f.Value.Get("secrets").ItemsOrNone() {
+					if name := item.Get("source").Str(); name == its.Get("source").Str() {
+						m.say(Decide, item.Origin, f.Key, ".secrets "+name, "%s has it as well, which is the friend %s now, with a password of its own: the two have to be the same; read ${friends.%s.credentials.%s} in a variable, or store one for both", server.Key, w.friend.friend, w.d.service, w.friend.secret)
+					}
+				}
+			}
+		}
+	}
+}
+
 // becomes says what becomes of a key of a service.
 func (m *composeCluster) becomes(service, where, general string, handled bool, v, s *source.Value) (Outcome, string) {
 	first, _, _ := strings.Cut(where, ".")
 	switch {
+	case first == "env_file" && m.unread[service+"/"+v.Str()]:
+		return LeftOut, "the file is not read, as is to be decided above"
+	case m.jobs[service] && slices.Contains([]string{"healthcheck", "ports", "expose"}, first):
+		return LeftOut, "a job is asked for nothing while it runs: it has no probes and no routes"
 	case handled && s.Get(first) == nil && first != "extends":
 		return Changed, "another file takes it away"
 	case handled && saysNothing(v) && !strings.HasPrefix(general, "environment."):
@@ -224,7 +255,8 @@ func (m *composeCluster) becomes(service, where, general string, handled bool, v
 	case handled:
 		return Carried, cmp.Or(composeBecomes[general], "it is carried over")
 	case (first == "hostname" || first == "container_name") && v.Str() == service,
-		first == "restart" && slices.Contains([]string{"always", "unless-stopped"}, v.Str()):
+		first == "restart" && slices.Contains([]string{"always", "unless-stopped"}, v.Str()),
+		first == "restart" && v.Str() == "no" && m.jobs[service]:
 		return Carried, "it is so in Kubernetes"
 	case saysNothing(v):
 		return Carried, "it says nothing"
@@ -268,6 +300,20 @@ func (m *composeCluster) unset(key string) {
 				m.say(Decide, v.Origin, key, "."+where, "the variable %s is set nowhere: it is empty, as Compose has it; give the contexts the variable, and write ${%s}", used, strings.ToUpper(used))
 			}
 		})
+	}
+}
+
+// unsetInFile asks for the variables that a file of variables names and nothing sets.
+func (m *composeCluster) unsetInFile(data, place, key string, missing func(name string) bool) {
+	n := 0
+	for line := range strings.Lines(data) {
+		n++
+		for _, used := range unsetIn(line, nil) {
+			if missing(used) {
+				at := source.Origin{Position: source.Position{File: place, Line: n}}
+				m.say(Decide, at, key, ".env_file", "the variable %s is set nowhere: it is empty, as Compose has it; give the contexts the variable, and write ${%s}", used, strings.ToUpper(used))
+			}
+		}
 	}
 }
 

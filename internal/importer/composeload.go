@@ -27,10 +27,11 @@ import (
 )
 
 // Bounds of what one Compose project reads: files that it includes or extends,
-// how deep they name one another, and texts with variables.
+// how deep they name one another, their services, and texts with variables.
 const (
 	maxComposeFiles = 200
 	maxComposeDepth = 20
+	maxServices     = maxObjects / 4
 	maxNested       = 20
 	maxSubstituted  = 1 << 28 // bytes of a text times its variables
 )
@@ -88,7 +89,17 @@ func loadCompose(p *project, files []composeFile) (*composeProject, source.Findi
 	defer os.RemoveAll(temp)
 	c.temp = temp
 	dir := path.Dir(c.first)
-	env := c.dotEnv(nil, []string{path.Join(dir, ".env")}, false)
+	dotEnv := path.Join(dir, ".env")
+	env := c.dotEnv(nil, []string{dotEnv}, false)
+	for name, what := range map[string]string{
+		"COMPOSE_FILE":     "Compose takes the files that it names where none is named, and an import does not: name them",
+		"COMPOSE_PROFILES": "Compose starts the services of these profiles, and here each profile is a context: put the services that always run where no profile is",
+	} {
+		if env[name] != "" {
+			data, _ := source.ReadFile(c.tree.FS, dotEnv, 1<<20) // it was read before
+			p.report.add(Decide, lineOfVariable(data, c.tree.place(dotEnv), name), "", files[0].tree.Context, name+" in .env", "%s", what)
+		}
+	}
 	for _, f := range files {
 		if d := c.read(f.tree, f.name, dir, env); d != nil {
 			c.main = append(c.main, d)
@@ -102,7 +113,7 @@ func loadCompose(p *project, files []composeFile) (*composeProject, source.Findi
 		return nil, c.findings
 	}
 	for _, d := range c.main {
-		c.follow(d, nil)
+		c.follow(d, true, nil)
 		for _, root := range d.roots {
 			for _, f := range root.Get("services").FieldsOrNone() {
 				if slug(f.Key) == "" {
@@ -154,6 +165,13 @@ func (c *composeProject) read(t Tree, file, dir string, env types.Mapping) *comp
 	if len(d.roots) == 0 || len(d.roots) < len(docs) {
 		c.findings.Add("compose", source.Origin{Position: source.Position{File: d.place, Line: 1, Column: 1}}, "services", "name a Compose file: its services stand under services", "this is no Compose file: it has no services")
 		return nil
+	}
+	for _, root := range d.roots {
+		// compose-go takes long for more of them than are imported.
+		if services := root.Get("services"); len(services.FieldsOrNone()) > maxServices {
+			c.findings.Add("limit", services.Origin, "services", "", "there are more services than the bound of %d", maxServices)
+			return nil
+		}
 	}
 	if c.tooManyVariables(d) {
 		return nil
@@ -219,19 +237,59 @@ func everyText(v *source.Value, where string, found func(where string, v *source
 
 // compose has compose-go load files, later ones over earlier ones.
 func (c *composeProject) compose(docs []*composeDoc, env types.Mapping, more func(*loader.Options)) (map[string]any, error) {
-	model, err := c.loaded(docs, env, more)
+	var model map[string]any
+	err := c.relenting(docs, func() (err error) {
+		model, err = c.loaded(docs, env, more)
+		return err
+	})
+	return model, err
+}
+
+// relenting does something with files, and again if it fails since what only looks
+// like a secret has to be a number, or true.
+func (c *composeProject) relenting(docs []*composeDoc, do func() error) error {
+	err := do()
 	if err == nil {
-		return model, nil
+		return nil
 	}
-	// What only looks like a secret may have to be a number, or true.
 	before := c.marks.bare
-	if c.marks.relent() {
-		if model, again := c.loaded(docs, env, more); again == nil {
-			return model, nil
-		}
+	if c.marks.relent(c.numbers(docs)) && do() == nil {
+		return nil
 	}
 	c.marks.bare = before
-	return nil, err
+	return err
+}
+
+// textKeys are the keys of services, and of configs, that take any text.
+var textKeys = []string{"environment", "command", "entrypoint", "labels", "content"}
+
+var variableName = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
+
+// numbers gives the variables that stand where a number may have to be: not in text.
+func (c *composeProject) numbers(docs []*composeDoc) map[string]bool {
+	there := map[string]bool{}
+	for _, d := range append(slices.Clone(docs), c.all()...) {
+		for _, root := range d.roots {
+			for _, part := range root.Fields {
+				for _, one := range part.Value.FieldsOrNone() {
+					for _, f := range one.Value.FieldsOrNone() {
+						if slices.Contains(textKeys, f.Key) {
+							continue
+						}
+						everyText(f.Value, "", func(_ string, v *source.Value) {
+							for _, found := range variableName.FindAllStringSubmatch(v.Text, -1) {
+								there[found[1]] = true
+								for _, k := range c.marks.names(d.env[found[1]]) {
+									there[k.name] = true
+								}
+							}
+						})
+					}
+				}
+			}
+		}
+	}
+	return there
 }
 
 // loaded is compose without a second try. What compose-go panics of is an error:
@@ -263,18 +321,19 @@ func (c *composeProject) loaded(docs []*composeDoc, env types.Mapping, more func
 // load has compose-go lay everything over one another, and gives what comes out
 // its places.
 func (c *composeProject) load() {
-	model, err := c.compose(c.main, c.main[0].env, func(*loader.Options) {})
-	if err != nil {
+	err := c.relenting(c.main, func() error {
+		model, err := c.loaded(c.main, c.main[0].env, func(*loader.Options) {})
+		if err != nil {
+			return err
+		}
+		c.model = c.placedModel(model)
+		return c.typed(model)
+	})
+	switch {
+	case err != nil:
 		c.failed(err, c.main[0])
-		return
-	}
-	if services, ok := model["services"].(map[string]any); !ok || len(services) == 0 {
+	case len(c.services) == 0:
 		c.findings.Add("compose", c.main[0].roots[0].Origin, "services", "name a Compose file: its services stand under services", "this is no Compose file: it has no services")
-		return
-	}
-	c.model = c.placedModel(model)
-	if err := c.typed(model); err != nil {
-		c.failed(err, c.main[0])
 	}
 }
 
@@ -285,6 +344,17 @@ func (c *composeProject) typed(model map[string]any) (err error) {
 			err = fmt.Errorf("compose-go cannot read it: %v", r)
 		}
 	}()
+	// Of what Compose normalizes this is wanted alone: the network default is there
+	// without being said. The rest would put values in the place of marks.
+	networks, _ := model["networks"].(map[string]any)
+	networks = maps.Clone(networks)
+	if networks == nil {
+		networks = map[string]any{}
+	}
+	if _, ok := networks["default"]; !ok {
+		networks["default"] = nil
+	}
+	model["networks"] = networks
 	o := &loader.Options{SkipNormalization: true, SkipResolveEnvironment: true, SkipResolveLabels: true, Profiles: []string{"*"}}
 	project, err := loader.ModelToProject(model, o, types.ConfigDetails{})
 	if err != nil {
@@ -315,9 +385,10 @@ var remoteName = regexp.MustCompile(`^(?:[a-zA-Z][a-zA-Z0-9+.-]*:|[^/]+@[^/]+:|(
 func isElsewhere(name string) bool { return remoteName.MatchString(name) }
 
 // follow reads the files that a file includes, and those whose services it
-// extends; above are those that lead to it. Only files of the project's folder
-// are read, and compose-go finds copies of those alone.
-func (c *composeProject) follow(d *composeDoc, above []string) {
+// extends; above are those that lead to it. Of a file that is extended, whole is
+// false: Compose takes the service alone. Only files of the project's folder are
+// read, and compose-go finds copies of those alone.
+func (c *composeProject) follow(d *composeDoc, whole bool, above []string) {
 	if len(above) > maxComposeDepth {
 		c.findings.Add("limit", at(d.place), "", "", "files name one another deeper than the bound of %d: %s", maxComposeDepth, strings.Join(above, " → "))
 		return
@@ -325,6 +396,9 @@ func (c *composeProject) follow(d *composeDoc, above []string) {
 	above = append(above[:len(above):len(above)], d.place)
 	list, _ := d.model["include"].([]any)
 	for i, item := range list {
+		if !whole {
+			break
+		}
 		c.include(d, item, d.said("include", strconv.Itoa(i)), above)
 	}
 	for _, kind := range []string{"services", "jobs"} {
@@ -346,8 +420,7 @@ func (c *composeProject) extended(d *composeDoc, file string, at source.Origin, 
 		return // a service of the same file, which a name says as well
 	}
 	if base := c.copied(full, path.Dir(full), d.env, at); base != nil && !base.includes(above) {
-		base.model["include"] = nil // of the file alone, Compose takes the service
-		c.follow(base, above)
+		c.follow(base, false, above)
 	}
 }
 
@@ -453,7 +526,7 @@ func (c *composeProject) include(d *composeDoc, item any, at source.Origin, abov
 	d.included = append(d.included, group)
 	for _, doc := range group {
 		if doc.included == nil {
-			c.follow(doc, above)
+			c.follow(doc, true, above)
 		}
 	}
 }
@@ -481,9 +554,9 @@ func (c *composeProject) within(dir, name string, at source.Origin, where string
 	full := path.Join(dir, slashed)
 	switch {
 	case isElsewhere(name):
-		c.findings.Add("compose", at, where, "fetch it, and name the copy; or import what docker compose config prints", "%s stands elsewhere, and an import fetches nothing", shownURL(name))
+		c.findings.Add("compose", at, where, "fetch it, and name the copy; or import what docker compose config prints", "%s stands elsewhere, and an import fetches nothing", c.marks.hidden(shownURL(name)))
 	case filepath.IsAbs(name) || path.IsAbs(slashed) || strings.HasPrefix(name, "~") || !fs.ValidPath(full):
-		c.findings.Add("compose", at, where, "name the folder that holds both, or import what docker compose config prints", "the file %s is outside of the folder that is imported", name)
+		c.findings.Add("compose", at, where, "name the folder that holds both, or import what docker compose config prints", "the file %s is outside of the folder that is imported", c.marks.hidden(name))
 	default:
 		return full, true
 	}
@@ -512,7 +585,7 @@ func (c *composeProject) copied(file, dir string, env types.Mapping, from source
 		return nil
 	}
 	if _, err := fs.Stat(c.tree.FS, file); err != nil {
-		c.findings.Add("compose", from, "", "name the folder that holds it, or import what docker compose config prints", "the file %s is not there, or outside of the folder that is imported", c.tree.place(file))
+		c.findings.Add("compose", from, "", "name the folder that holds it, or import what docker compose config prints", "the file %s is not there, or outside of the folder that is imported", c.marks.hidden(c.tree.place(file)))
 		return nil
 	}
 	d := c.read(c.tree, file, dir, env)
@@ -553,6 +626,13 @@ func (c *composeProject) dotEnv(above types.Mapping, files []string, required bo
 			c.findings = append(c.findings, *err)
 			continue
 		}
+		c.repeating(data, own, func(name string) (string, bool) {
+			v, ok := above[name]
+			if c.marks.secret(name, v) {
+				v = c.marks.of(name, v, true)
+			}
+			return v, ok
+		})
 		if above != nil {
 			var b strings.Builder
 			for _, name := range slices.Sorted(maps.Keys(own)) {
@@ -568,6 +648,29 @@ func (c *composeProject) dotEnv(above types.Mapping, files []string, required bo
 		}
 	}
 	return above.Clone().Merge(own)
+}
+
+// repeating puts marks into those variables of a file that name others which look
+// like secrets: what they are called themselves does not tell it.
+func (c *composeProject) repeating(data []byte, vars map[string]string, lookup dotenv.LookupFn) {
+	if !bytes.ContainsRune(data, '$') {
+		return
+	}
+	marked := map[string]string{}
+	_ = c.variables(data, "", marked, func(name string) (string, bool) { // it was read before
+		if v, ok := lookup(name); ok {
+			return v, true
+		}
+		if v := vars[name]; c.marks.secret(name, v) {
+			return c.marks.of(name, v, true), true
+		}
+		return "", false
+	}, "")
+	for name, v := range marked {
+		if markText.MatchString(v) && !c.marks.secret(name, vars[name]) {
+			vars[name] = v
+		}
+	}
 }
 
 // harmless is a value that single quotes hold.

@@ -15,6 +15,7 @@ import (
 // and none is written in clear.
 type marks struct {
 	known []mark
+	index map[mark]int // in known
 	// bare are variables whose values have to be what they say.
 	bare map[string]bool
 }
@@ -31,10 +32,14 @@ var markText = regexp.MustCompile(markPrefix + `([0-9]{6})x`)
 
 // of gives the mark of a variable.
 func (m *marks) of(name, value string, set bool) string {
-	i := slices.Index(m.known, mark{name, value, set})
-	if i < 0 {
+	k := mark{name, value, set}
+	i, ok := m.index[k]
+	if !ok {
+		if m.index == nil {
+			m.index = map[mark]int{}
+		}
 		i = len(m.known)
-		m.known = append(m.known, mark{name, value, set})
+		m.known, m.index[k] = append(m.known, k), i
 	}
 	return fmt.Sprintf(markPrefix+"%06dx", i)
 }
@@ -64,17 +69,30 @@ func looksSecret(name string) bool {
 
 var simpleValue = regexp.MustCompile(`^(?:[0-9.]+[a-zA-Z]{0,2}|true|false|yes|no|on|off)$`)
 
-// relent has values be what they say that may have to be a number or a size, and
-// says whether there are any.
-func (m *marks) relent() bool {
+// relent has values be what they say that may have to be a number or a size, of
+// variables that stand where one may have to be. It says whether there are any.
+func (m *marks) relent(there map[string]bool) bool {
 	some := false
 	m.bare = map[string]bool{}
 	for _, k := range m.known {
-		if !k.set || simpleValue.MatchString(k.value) {
+		if there[k.name] && (!k.set || simpleValue.MatchString(k.value)) {
 			m.bare[k.name], some = true, true
 		}
 	}
 	return some
+}
+
+// bared gives a text in which marks of values that have to be what they say are these.
+func (m *marks) bared(text string) string {
+	if len(m.bare) == 0 {
+		return text
+	}
+	return m.replaced(text, func(k mark, _ string) string {
+		if m.bare[k.name] && k.set {
+			return k.value
+		}
+		return m.of(k.name, k.value, k.set)
+	})
 }
 
 // substitute puts values in the place of variables, as Compose does, and marks in
@@ -87,6 +105,7 @@ func (m *marks) substitute(text string, values template.Mapping) (string, error)
 	used := template.ExtractVariables(map[string]any{"": text}, nil)
 	value := func(name string) (string, bool) {
 		v, ok := values(name)
+		v = m.bared(v)
 		use := used[name]
 		switch {
 		case ok && m.secret(name, v):
@@ -103,6 +122,13 @@ func (m *marks) substitute(text string, values template.Mapping) (string, error)
 		return m.of(name, "", false), true
 	}
 	return template.SubstituteWithOptions(text, value, template.WithoutLogging)
+}
+
+// passwordAlone says whether a mark is the password of a URL, and stands nowhere else
+// in it.
+func (m *marks) passwordAlone(text string) bool {
+	found := anyUserinfo.FindStringSubmatch(text)
+	return found != nil && markText.FindString(found[1]) == found[1] && len(markText.FindAllString(text, 2)) == 1
 }
 
 // hidden gives a text in which names of variables take the place of marks.

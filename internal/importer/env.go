@@ -1,9 +1,11 @@
 package importer
 
 import (
+	"cmp"
 	"net"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/helm-kai/helm-kai/internal/descriptor"
@@ -133,7 +135,7 @@ func (w *work) plain(name string, v *source.Value, at source.Origin) *source.Val
 	for _, m := range anyUserinfo.FindAllStringSubmatch(addressed.Text, -1) {
 		secret = secret || !strings.HasPrefix(m[1], "$(") && !strings.HasPrefix(m[1], "${friends.")
 	}
-	if !secret || slices.Contains([]string{"true", "false", "yes", "no"}, strings.ToLower(v.Text)) {
+	if secret = secret || w.c.p.speaks(name, addressed); !secret || slices.Contains([]string{"true", "false", "yes", "no"}, strings.ToLower(v.Text)) {
 		return addressed
 	}
 	key := strings.ToLower(name)
@@ -295,6 +297,9 @@ func (c *cluster) addressee(host string) *work {
 			return nil
 		}
 	}
+	if alias := c.aliases[name]; alias != "" && !dotted {
+		name = slug(alias)
+	}
 	return c.byService(name)
 }
 
@@ -314,24 +319,40 @@ func (c *cluster) replicaOf(host string) *work {
 	return nil
 }
 
-// portReference writes a port of a service by the name of its route.
+// portReference writes a port of a service by the name of its route. The one that
+// is called port is the first of the descriptor's, where those of the main container
+// come before all others; a friend of the library's has one, its own.
 func (w *work) portReference(friend, port string) string {
-	first := true
-	for _, r := range w.routes {
-		if r.port == 0 {
-			continue
+	routes := slices.DeleteFunc(slices.Clone(w.routes), func(r routeOf) bool { return r.port == 0 })
+	if w.friend != nil {
+		own := serverPorts[w.friend.friend]
+		i := slices.IndexFunc(routes, func(r routeOf) bool { return r.containerPort == own })
+		if i = max(i, 0); i < len(routes) && strconv.Itoa(routes[i].port) == port {
+			return "${friends." + friend + ".port}"
 		}
-		if source.NewInt(source.Origin{}, r.port).Text == port {
-			if first {
-				return "${friends." + friend + ".port}"
-			}
-			if w.friend == nil {
-				return "${friends." + friend + ".ports." + r.name + "}"
-			}
+		return port
+	}
+	slices.SortStableFunc(routes, func(a, b routeOf) int { return cmp.Compare(w.containerRank(a), w.containerRank(b)) })
+	for i, r := range routes {
+		switch {
+		case strconv.Itoa(r.port) != port:
+		case i == 0:
+			return "${friends." + friend + ".port}"
+		default:
+			return "${friends." + friend + ".ports." + r.name + "}"
 		}
-		first = false
 	}
 	return port
+}
+
+// containerRank says how far behind the main container's a route stands in the
+// descriptor: sidecars are written in the order of the init containers, and then of
+// the others.
+func (w *work) containerRank(r routeOf) int {
+	if r.container == nil || r.container == w.main {
+		return -1
+	}
+	return slices.Index(append(slices.Clone(w.pod.Get("initContainers").ItemsOrNone()), w.pod.Get("containers").ItemsOrNone()...), r.container)
 }
 
 // url is the host of a URL.

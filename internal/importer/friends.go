@@ -474,7 +474,7 @@ func (w *work) goesWith(o *object) {
 func (c *cluster) settleFriendParts(w *work) {
 	for _, v := range w.pod.Get("volumes").ItemsOrNone() {
 		for kind, name := range map[string]string{"ConfigMap": v.At("configMap", "name").Str(), "Secret": v.At("secret", "secretName").Str(), "PersistentVolumeClaim": v.At("persistentVolumeClaim", "claimName").Str()} {
-			if o := c.find(kind, name); o != nil && !o.used {
+			if o := c.find(kind, name); o != nil && !o.used && !c.claimedBeside(o, w) {
 				w.goesWith(o)
 			}
 		}
@@ -498,6 +498,16 @@ func (c *cluster) settleFriendParts(w *work) {
 	if o := c.find("ServiceAccount", w.pod.Get("serviceAccountName").Str()); o != nil {
 		w.goesWith(o)
 	}
+}
+
+// claimedBeside says whether a claim is that of another workload as well, which is
+// no friend.
+func (c *cluster) claimedBeside(o *object, w *work) bool {
+	return o.is("PersistentVolumeClaim") && slices.ContainsFunc(c.works, func(other *work) bool {
+		return other != w && other.friend == nil && slices.ContainsFunc(other.pod.Get("volumes").ItemsOrNone(), func(v *source.Value) bool {
+			return v.At("persistentVolumeClaim", "claimName").Str() == o.name
+		})
+	})
 }
 
 // share writes a friend that several services use.
@@ -620,6 +630,9 @@ func (w *work) withDatabase(tail, prefix string, to *work, at source.Origin) str
 	r := to.friend
 	host, path, ok := strings.Cut(tail, "/")
 	name := path[:len(path)-len(strings.TrimLeftFunc(path, isNamed))]
+	if vhost, _, _ := strings.Cut(path, "?"); r.friend == "rabbitmq" && vhost != "" && !strings.EqualFold(vhost, "%2f") {
+		w.c.p.report.add(Decide, at, w.d.service, w.d.context, "vhost "+vhost, "the friend %s makes the vhost / alone: make this one as well, or take it out of the URL", to.friendName(w))
+	}
 	if !ok || name == "" || !r.hasDatabase || strings.Contains(host, ",") {
 		return tail
 	}

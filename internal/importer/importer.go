@@ -33,6 +33,10 @@ type Options struct {
 	// Folder is the name of a workspace of which neither says the name.
 	Folder string
 	Kai    string // how kai was called, for the commands that a report names; "" is kai
+	// Clear gives where a file that is to be written has secrets in clear, each from one
+	// byte to another, in order: what kai validate calls so, an import never writes. Nil
+	// looks for none but those that the formats name as such.
+	Clear func(file string, data []byte) [][2]int
 }
 
 // File is a file of the workspace that an import makes.
@@ -73,6 +77,7 @@ type project struct {
 	// clustersRead are what manifests said, to compare the import with.
 	clustersRead []*cluster
 	hidden       []string // texts of the source that are secrets
+	clear        func(file string, data []byte) [][2]int
 }
 
 // environment is one context of the workspace.
@@ -171,16 +176,21 @@ func texts(all ...string) *source.Value {
 	return out
 }
 
-// result writes the workspace.
-func (p *project) result() *Result {
+// result writes the workspace, without a secret in clear.
+func (p *project) result(findings source.Findings) (*Result, source.Findings) {
+	p.keepSecrets()
 	files := p.files()
 	slices.SortFunc(files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
-	return &Result{Files: files, Report: p.report, p: p}
+	findings = append(findings, p.blank(files)...)
+	p.report.sort()
+	out := &Result{Files: files, Report: p.report, p: p}
+	out.hide()
+	return out, findings
 }
 
 // newProject begins a workspace.
 func newProject(o Options) *project {
-	p := &project{name: cmp.Or(o.Name, o.Folder), kai: cmp.Or(o.Kai, "kai"), shared: map[string]bool{}, report: &Report{Entries: []Entry{}}}
+	p := &project{name: cmp.Or(o.Name, o.Folder), kai: cmp.Or(o.Kai, "kai"), shared: map[string]bool{}, report: &Report{Entries: []Entry{}}, clear: o.Clear}
 	for _, t := range o.Trees {
 		p.environment(t.Context)
 	}

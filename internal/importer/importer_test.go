@@ -517,3 +517,63 @@ func TestLineEnds(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", files[1], files[0])
 	}
 }
+
+// TestManifestsTell: what is said of manifests that are mistaken, or not whole.
+func TestManifestsTell(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		files map[string]string
+		want  []string
+	}{
+		{"containers that are no list", map[string]string{"a.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {template: {spec: {containers: 5}}}\n"}, []string{"a.yaml:4:38", "Deployment/a has containers that are no list"}},
+		{"nothing that runs", map[string]string{"a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"}, []string{"a.yaml:1:1", "there is no workload"}},
+		{"a folder of kustomize's", map[string]string{
+			"base/l.yaml": "apiVersion: builtin\nkind: LabelTransformer\nmetadata: {name: labels}\n", "over/l.yaml": "apiVersion: builtin\nkind: LabelTransformer\nmetadata: {name: labels}\n",
+			"over/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n",
+		}, []string{"over/kustomization.yaml:1:1", "a folder of kustomize's", "kustomize build DIR | kai import manifests -"}},
+	} {
+		var all []importer.File
+		for name, data := range c.files {
+			all = append(all, importer.File{Path: name, Data: []byte(data)})
+		}
+		_, findings := importer.Manifests(importer.Options{Folder: "folder", Trees: []importer.Tree{{FS: importer.FS(all), Path: "."}}})
+		var told strings.Builder
+		for _, f := range findings {
+			fmt.Fprintf(&told, "%s %s %s\n", f.Origin, f.Message, f.Hint)
+		}
+		for _, want := range c.want {
+			if len(findings) != 1 || !strings.Contains(told.String(), want) {
+				t.Errorf("%s: %q, want %q alone", c.name, told.String(), want)
+			}
+		}
+	}
+}
+
+// TestSidecars: a port of a Service that a sidecar opens is that route's, and the
+// report asks about the variables that a sidecar sees.
+func TestSidecars(t *testing.T) {
+	t.Parallel()
+	deployment := func(name, containers string) string {
+		return "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: " + name + "}\nspec: {selector: {matchLabels: {app: " + name + "}}, template: {metadata: {labels: {app: " + name + "}}, spec: {containers: [" + containers + "]}}}\n---\n"
+	}
+	data := deployment("side", "{name: side, image: 'x:1.0.0', ports: [{containerPort: 9102}], env: [{name: ONLY, value: its}]}, {name: nginx, image: 'nginx:1.25.0', ports: [{containerPort: 80}]}") +
+		deployment("b", "{name: b, image: 'y:1.0.0', env: [{name: B, value: 'http://side:80/x'}, {name: M, value: 'http://side:9102/m'}]}") +
+		"apiVersion: v1\nkind: Service\nmetadata: {name: side}\nspec: {selector: {app: side}, ports: [{name: http, port: 80}, {name: metrics, port: 9102}]}\n"
+	result, findings := importer.Manifests(importer.Options{Folder: "folder", Trees: []importer.Tree{{FS: importer.FS([]importer.File{{Path: "a.yaml", Data: []byte(data)}}), Path: "."}}})
+	if err := findings.Err(); err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, f := range result.Files {
+		all.Write(f.Data)
+	}
+	if err := result.Report.WriteWhole(&all); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"B: http://${friends.side.address}:${friends.side.ports.http}/x", "M: http://${friends.side.address}:${friends.side.port}/m", "container nginx env ONLY"} {
+		if !strings.Contains(all.String(), want) {
+			t.Errorf("there is no %q in\n%s", want, &all)
+		}
+	}
+}

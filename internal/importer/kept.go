@@ -208,7 +208,13 @@ func (w *work) needsSecret(o *object, format string, args ...any) {
 	w.c.p.report.add(Changed, o.origin(), w.d.service, w.d.context, o.ref(), format, args...)
 	var parts []string
 	for _, f := range o.keys() {
-		parts = append(parts, " --from-file="+f.Key)
+		part := " --from-file=" + f.Key
+		if file := w.c.secretFiles[o.name+"/"+f.Key]; file != "" && !shellWord.MatchString(file) {
+			part += "='" + strings.ReplaceAll(file, "'", `'\''`) + "'"
+		} else if file != "" {
+			part += "=" + file
+		}
+		parts = append(parts, part)
 	}
 	slices.Sort(parts)
 	if kind := cmp.Or(o.v.Get("type").Str(), "Opaque"); kind != "Opaque" {

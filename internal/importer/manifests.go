@@ -23,6 +23,7 @@ func Manifests(o Options) (*Result, source.Findings) {
 			findings = append(findings, more...)
 			c.read(docs, &findings)
 		}
+		findings = c.unbuilt(findings)
 		clusters = append(clusters, c)
 	}
 	if findings.Err() != nil {
@@ -30,11 +31,16 @@ func Manifests(o Options) (*Result, source.Findings) {
 	}
 	p.clusters(clusters)
 	if len(p.drafts) == 0 {
-		findings.Add("empty", source.Origin{}, "", "name the files or folders that hold Deployments and the like, or pipe them in: … | kai import manifests -", "there is no workload in what is imported")
+		var begin source.Origin
+		for _, c := range clusters {
+			if len(c.objects) > 0 && begin.File == "" {
+				begin = c.objects[0].origin()
+			}
+		}
+		findings.Add("empty", begin, "", "name the files or folders that hold Deployments and the like, or pipe them in: … | kai import manifests -", "there is no workload in what is imported")
 		return nil, findings
 	}
-	p.report.sort()
-	return p.result(), findings
+	return p.result(findings)
 }
 
 // clusters turns what the environments' manifests say into drafts.

@@ -33,9 +33,14 @@ type cluster struct {
 	depends map[string][]string // by a service, those that it starts after
 	// published are services that are called from outside, of which is asked already.
 	published map[string]bool
-	dotted    map[string]bool   // names that stand behind a dot in some text
-	placed    []*source.Value   // selectors of several workloads' pods, in rules of scheduling
-	renamed   map[string]string // by the source's KIND/NAME, the name that the import gives it
+	aliases   map[string]string // other names of services, as Compose's networks have them
+	// secretFiles are where what is to be stored stands, by SECRET/KEY.
+	secretFiles map[string]string
+	// kustomized are the places of kustomize's own files.
+	kustomized []source.Origin
+	dotted     map[string]bool   // names that stand behind a dot in some text
+	placed     []*source.Value   // selectors of several workloads' pods, in rules of scheduling
+	renamed    map[string]string // by the source's KIND/NAME, the name that the import gives it
 }
 
 // work is a workload and what belongs to it.
@@ -112,6 +117,7 @@ func (c *cluster) read(docs []*source.Value, findings *source.Findings) {
 			o.group = group
 		}
 		if kind == "Kustomization" || o.group == "kustomize.config.k8s.io" {
+			c.kustomized = append(c.kustomized, doc.Origin)
 			c.p.report.add(Decide, doc.Origin, "", c.name, "Kustomization", "its generators and patches are not applied; import what it builds: kustomize build DIR | %s import manifests -", c.p.kai)
 			continue
 		}
@@ -138,11 +144,41 @@ func (c *cluster) read(docs []*source.Value, findings *source.Findings) {
 			findings.Add("limit", doc.Origin, "", "import a part of them at a time", "there are more objects than the bound of %d", maxObjects)
 			return
 		}
+		if containers := o.template().At("spec", "containers"); !containers.IsNull() && containers.Kind != source.List {
+			findings.Add("manifest", containers.Origin, "containers", "", "%s has containers that are no list, but %s", o.ref(), containers.Kind)
+			continue
+		}
 		c.objects = append(c.objects, o)
 		if c.index[o.ref()] == nil {
 			c.index[o.ref()] = o
 		}
 	}
+}
+
+// unbuilt has one finding take the place of those about objects that stand more than
+// once, where a folder of kustomize's is the reason: only kustomize tells which of
+// them it builds.
+func (c *cluster) unbuilt(findings source.Findings) source.Findings {
+	if len(c.kustomized) == 0 || !slices.ContainsFunc(findings, func(f source.Finding) bool { return f.Code == "duplicate-name" }) {
+		return findings
+	}
+	findings = slices.DeleteFunc(findings, func(f source.Finding) bool { return f.Code == "duplicate-name" })
+	findings.Add("kustomize", c.kustomized[0], "", "import what it builds: kustomize build DIR | "+c.p.kai+" import manifests -", "this is a folder of kustomize's, whose objects stand in it more than once")
+	c.kustomized = nil
+	return findings
+}
+
+// template gives the template of a workload's pods, or nil.
+func (o *object) template() *source.Value {
+	switch {
+	case o.is("Deployment", "StatefulSet", "DaemonSet") && (o.group == "apps" || o.group == "extensions"), o.is("Job") && o.group == "batch", o.is("ReplicaSet") && o.group == "apps":
+		return o.v.At("spec", "template")
+	case o.is("CronJob") && o.group == "batch":
+		return o.v.At("spec", "jobTemplate", "spec", "template")
+	case o.is("Pod") && o.group == "":
+		return o.v
+	}
+	return nil
 }
 
 // namespaceOf gives the namespace that the objects name most.
@@ -227,15 +263,8 @@ func selectsBy(selector, labels *source.Value) bool {
 // workloads finds the workloads and their pods.
 func (c *cluster) workloads() {
 	for _, o := range c.objects {
-		var template *source.Value
-		switch {
-		case o.is("Deployment", "StatefulSet", "DaemonSet") && (o.group == "apps" || o.group == "extensions"), o.is("Job") && o.group == "batch", o.is("ReplicaSet") && o.group == "apps":
-			template = o.v.At("spec", "template")
-		case o.is("CronJob") && o.group == "batch":
-			template = o.v.At("spec", "jobTemplate", "spec", "template")
-		case o.is("Pod") && o.group == "":
-			template = o.v
-		default:
+		template := o.template()
+		if template == nil {
 			continue
 		}
 		w := &work{object: o, c: c, pod: template.Get("spec"), labels: template.At("metadata", "labels")}

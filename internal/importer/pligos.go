@@ -65,8 +65,7 @@ func Pligos(o Options) (*Result, source.Findings) {
 		findings.Add("empty", all[0].root.Origin, "contexts", "", "no context stands in what is imported")
 		return nil, findings
 	}
-	p.report.sort()
-	return p.result(), findings
+	return p.result(findings)
 }
 
 // readPligos reads the configuration of one service.
@@ -570,7 +569,7 @@ func (s *pligos) env(v *source.Value) *source.Value {
 	for _, f := range append(slices.Clone(v.FieldsOrNone()), namedValues(v)...) {
 		value := f.Value.Str()
 		clear := secretName.MatchString(f.Key) && !publicName.MatchString(f.Key) && value != "" && value != "true" && value != "false"
-		if !clear && !userinURL.MatchString(value) {
+		if !clear && !userinURL.MatchString(value) && !s.p.speaks(f.Key, f.Value) {
 			out.Set(f.Key, literal(f.Value))
 			continue
 		}

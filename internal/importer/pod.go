@@ -2,6 +2,7 @@ package importer
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"regexp"
 	"slices"
@@ -153,6 +154,7 @@ func (w *work) extra(c *source.Value) *source.Value {
 	}
 	out := mapOf(entry("name", text(name)))
 	w.container(c, out, name)
+	w.c.p.sees(c.Origin, w.d, c.Get("name").Str(), out.Get("env"))
 	security := c.Get("securityContext")
 	setIn(out, "security", containerSecurity(security))
 	// It sees the main container's variables anyway.
@@ -162,6 +164,23 @@ func (w *work) extra(c *source.Value) *source.Value {
 		out.Delete("env")
 	}
 	return out
+}
+
+// sees asks about the main container's variables that another container has not in
+// the source: kai gives them to all containers.
+func (p *project) sees(at source.Origin, d *draft, container string, own *source.Value) {
+	var more []string
+	for _, f := range d.fields.Get("env").FieldsOrNone() {
+		if own.Get(f.Key) == nil {
+			more = append(more, f.Key)
+		}
+	}
+	if n := len(more); n > maxNamed {
+		more = append(more[:maxNamed], fmt.Sprintf("%d more", n-maxNamed))
+	}
+	if len(more) > 0 {
+		p.report.add(Decide, at, d.service, d.context, "container "+container+" env "+strings.Join(more, ", "), "a container has the main container's variables in kai, and in the source it has them not: env: {NAME: null} in it takes one away")
+	}
 }
 
 // extraName gives the name of an init container or a sidecar: the main container
@@ -481,6 +500,20 @@ func (w *work) resources(c *source.Value, name string) *source.Value {
 	setIn(out, "requests", requests)
 	setIn(out, "limits", limits)
 	return inOrder(out, "requests", "limits")
+}
+
+// noLimits reports the limits that the flavors give a service whose source says
+// none.
+func (p *project) noLimits(at source.Origin, service, context, what string, resources *source.Value) {
+	var those []string
+	for _, key := range []string{"cpu", "memory"} {
+		if resources.Get("limits").Get(key) == nil && !moreThan(resources.Get("requests").Get(key), flavorLimits[key]) {
+			those = append(those, key+" "+flavorLimits[key])
+		}
+	}
+	if len(those) > 0 {
+		p.report.add(Changed, at, service, context, what, "the source sets no such limit, and the flavor does: %s; say resources.limits where the service needs more", strings.Join(those, ", "))
+	}
 }
 
 // flavorLimits are the limits of the library's flavors.

@@ -1,11 +1,13 @@
 package importer
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -111,6 +113,15 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(r)
+}
+
+// textHead is the first line of a report as text.
+var textHead = regexp.MustCompile(`^(?:` + string(Decide) + `|` + string(LeftOut) + `|` + string(Changed) + `|` + string(Carried) + `|to store) \([0-9]+\)`)
+
+// IsReport says whether a file is what WriteJSON, WriteText or WriteWhole writes, or
+// empty.
+func IsReport(data []byte) bool {
+	return len(data) == 0 || bytes.HasPrefix(data, []byte("{\n  \"entries\": [")) || textHead.Match(data)
 }
 
 // WriteText writes the report for people, on a terminal: long paragraphs are cut.

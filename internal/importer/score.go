@@ -112,8 +112,7 @@ func Score(o Options) (*Result, source.Findings) {
 			p.report.add(LeftOut, at, "", p.environment(t.Context).name, "comment at "+cmp.Or(path, "the file"), "comments are not carried over: write anew what still holds")
 		})
 	}
-	p.report.sort()
-	return p.result(), findings
+	return p.result(findings)
 }
 
 // say reports a part of the workload.
@@ -149,14 +148,24 @@ func (w *workload) write(all []*workload) {
 	w.ports()
 	containers := w.root.Get("containers").FieldsOrNone()
 	main := slices.IndexFunc(containers, func(f source.Field) bool { return slug(f.Key) == w.name })
+	type sidecarOf struct {
+		key source.Field
+		out *source.Value
+	}
+	var sidecars []sidecarOf // whose variables are compared with the main container's, which may come later
 	for i, f := range containers {
 		if i == max(main, 0) {
 			w.container(f, w.d.fields)
+			w.p.noLimits(f.Origin, w.name, w.d.context, "containers."+f.Key+".resources", f.Value.Get("resources"))
 			continue
 		}
 		out := mapOf(entry("name", text(cmp.Or(slug(f.Key), "sidecar"))))
 		w.container(f, out)
+		sidecars = append(sidecars, sidecarOf{f, out})
 		w.d.add("sidecars", out)
+	}
+	for _, c := range sidecars {
+		w.p.sees(c.key.Origin, w.d, c.key.Key, c.out.Get("env"))
 	}
 	if len(containers) == 0 {
 		w.say(Decide, w.root.Origin, "containers", "the workload has no container")
@@ -270,7 +279,9 @@ func (w *workload) words(list *source.Value, where string) *source.Value {
 // variable writes a variable. What looks like a secret is read from the store.
 func (w *workload) variable(f source.Field, where string) *source.Value {
 	value := f.Value.Str()
-	if secretName.MatchString(f.Key) && !publicName.MatchString(f.Key) && value != "" && !strings.Contains(value, "${") {
+	named := secretName.MatchString(f.Key) && !publicName.MatchString(f.Key) || w.p.speaks(f.Key, f.Value)
+	if named && value != "" && !strings.Contains(value, "${") {
+		w.p.hidden = append(w.p.hidden, value)
 		key := strings.ToLower(f.Key)
 		place := w.name + ".secret." + key
 		w.say(Changed, f.Origin, where, "it looks like a secret that stands in the source in clear: it is read from the store")

@@ -328,7 +328,11 @@ func (w *work) claim(from *source.Value) {
 	}
 	o.used = true
 	w.manifest(o, nil)
-	w.c.p.report.add(Carried, o.origin(), w.d.service, w.d.context, o.ref(), "a manifest of its own, under objects, of the same name: it keeps its data")
+	why := "a manifest of its own, under objects, of the same name: it keeps its data"
+	if w.c.published != nil { // it comes from Compose, whose volumes no cluster has
+		why = "a manifest of its own, under objects: bring the data over"
+	}
+	w.c.p.report.add(Carried, o.origin(), w.d.service, w.d.context, o.ref(), "%s", why)
 }
 
 // storeVolume names a Secret that has to be there.

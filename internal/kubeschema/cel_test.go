@@ -174,9 +174,11 @@ func TestFlaws(t *testing.T) {
 func TestServed(t *testing.T) {
 	t.Parallel()
 	schemas := load(t, "")
-	if _, err := schemas.AddCRD(parse(t, "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: lights.example.com}, spec: "+
-		"{group: example.com, names: {kind: Light}, versions: [{name: v1}, {name: v2, served: true}, {name: v1alpha1, served: false}]}}")); err != nil {
-		t.Fatal(err)
+	for range 2 { // the workspace and a flag may give the same
+		if _, err := schemas.AddCRD(parse(t, "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: lights.example.com}, spec: "+
+			"{group: example.com, names: {kind: Light}, versions: [{name: v1}, {name: v2, served: true}, {name: v1alpha1, served: false}]}}")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for apiVersion, want := range map[string]string{
 		"example.com/v1": "", "example.com/v2": "",
@@ -188,7 +190,7 @@ func TestServed(t *testing.T) {
 		for _, problem := range schemas.Validate(parse(t, "{apiVersion: "+apiVersion+", kind: Light, metadata: {name: a}}")) {
 			got += problem.String()
 		}
-		if !strings.HasPrefix(got, want) || want == "" && got != "" {
+		if !strings.HasPrefix(got, want) || want == "" && got != "" || strings.Count(got, "example.com/v2") > 1 {
 			t.Errorf("%s: got %q, want %q", apiVersion, got, want)
 		}
 		if _, refused := schemas.Refused(apiVersion, "Light"); refused != strings.Contains(want, "does not serve") {

@@ -143,7 +143,7 @@ func (c *checker) scalar(n *Node, where *at, v any) {
 		}
 		if n.Format == "byte" {
 			if _, err := base64.StdEncoding.DecodeString(s); err != nil {
-				c.add(where, Type, "", "must be base64")
+				c.add(where, Type, "write it in base64; a Secret takes text under stringData", "must be base64")
 			}
 		}
 		c.enum(n, where, s)
@@ -204,7 +204,7 @@ func (c *checker) fields(n *Node, where *at, m map[string]any) {
 	}
 	for _, name := range n.Required {
 		if empty(m[name]) {
-			c.add(where.child(name), Required, "", "the field is required")
+			c.add(where.child(name), Required, takes(name, n.Properties[name]), "the field is required")
 		}
 	}
 	if n.rule != nil {
@@ -236,8 +236,29 @@ func (c *checker) enum(n *Node, where *at, s string) {
 	c.add(where, Enum, hint, "%q is not among the values that the field takes", s)
 }
 
+// takes says what a missing field takes.
+func takes(name string, n *Node) string {
+	switch {
+	case n == nil:
+		return ""
+	case len(n.Enum) > 0:
+		return fmt.Sprintf("add %s: %s", name, source.Or(n.Enum))
+	case n.special == plain && n.Type != "":
+		return fmt.Sprintf("add %s, which is %s", name, source.SchemaKinds([]string{n.Type})[0])
+	}
+	return "add " + name
+}
+
+// instead says what stands for a value of each type.
+var instead = map[string]string{
+	"a text": "write one text, without [ ], { } or dashes", "a bool": "write true or false", "a list": "write [A, B], or a line - A for each",
+	"a whole number": "write a whole number such as 3, without a unit", "a number": "write a number such as 3, without a unit",
+	"an object": "write {KEY: VALUE}, or a line KEY: VALUE for each", "a number or a text": "write one number or text, such as 8080 or http",
+	"a quantity": "such as 100m, 1, 64Mi or 1Gi", "a time": "such as 2006-01-02T15:04:05Z",
+}
+
 func (c *checker) wrongType(where *at, want string, v any) {
-	hint := ""
+	hint := instead[want]
 	s, isText := v.(string)
 	switch {
 	case want == "a text" && (isNumber(v) || v == true || v == false):

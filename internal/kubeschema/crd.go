@@ -83,7 +83,9 @@ func (s *Schemas) AddCRD(object map[string]any) ([]Flaw, error) {
 		n.custom.preserve = n.custom.preserve || crd.Spec.PreserveUnknownFields
 		n.custom.ruled.root = true
 		apiVersion := crd.Spec.Group + "/" + version.Name
-		served = append(served, apiVersion)
+		if !slices.Contains(served, apiVersion) {
+			served = append(served, apiVersion)
+		}
 		s.custom[key(apiVersion, crd.Spec.Names.Kind)] = n
 		r.rules(n, path)
 	}
@@ -132,6 +134,9 @@ type crdSchema struct {
 
 	values *crdSchema // of AdditionalProperties, where that is a schema
 }
+
+// crdTypes are the types that a schema of a definition may name.
+var crdTypes = []string{"array", "boolean", "integer", "number", "object", "string"}
 
 // crdReader reads schemas of definitions, and collects what of them cannot be used.
 type crdReader struct{ flaws []Flaw }
@@ -212,6 +217,10 @@ func (r *crdReader) node(s *crdSchema, path []string) *Node {
 		enum: s.Enum, minimum: s.Minimum, maximum: s.Maximum, exclusiveMinimum: s.ExclusiveMinimum, exclusiveMaximum: s.ExclusiveMaximum,
 		multipleOf: s.MultipleOf, minLength: s.MinLength, maxLength: s.MaxLength, minItems: s.MinItems, maxItems: s.MaxItems,
 		minProperties: s.MinProperties, maxProperties: s.MaxProperties, unique: s.UniqueItems, listType: s.ListType, listKeys: s.ListMapKeys,
+	}
+	if s.Type != "" && !slices.Contains(crdTypes, s.Type) {
+		r.add(append(slices.Clone(path), "type"), nearest(s.Type, crdTypes), "there is no type %q, and values of it are not checked", s.Type)
+		n.Type, n.custom.preserve = "", true
 	}
 	n.custom.ruled.schema, n.custom.ruled.root, n.custom.ruled.below = s, s.Embedded, len(s.Validations) > 0
 	if s.Pattern != "" {

@@ -107,7 +107,7 @@ func TestRefusals(t *testing.T) {
 		{daemon, "{rollingUpdate: {maxUnavailable: 200%}}", neither},
 		{daemon, "{type: OnDelete, rollingUpdate: {maxSurge: 1, maxUnavailable: 200%}}", ""},
 		{stateful, "updateStrategy: {rollingUpdate: {maxUnavailable: 0}}", ""}, // of 1.36
-		{stateful, strings.Replace(claim, "MODES", "ReadWriteOnc", 1), "value spec.volumeClaimTemplates[0].spec.accessModes: \"ReadWriteOnc\""},
+		{stateful, strings.Replace(claim, "MODES", "ReadWriteOnc", 1), "enum spec.volumeClaimTemplates[0].spec.accessModes[0]: \"ReadWriteOnc\""},
 		{stateful, strings.Replace(claim, "MODES", "ReadWriteOncePod, ReadOnlyMany", 1), "beside other access modes"},
 		{stateful, strings.Replace(claim, "MODES", "ReadWriteOnce, ReadOnlyMany, ReadWriteMany", 1), ""},
 		{job, "backoffLimitPerIndex: 1, maxFailedIndexes: 1", ""},
@@ -303,4 +303,50 @@ func FuzzValidate(f *testing.F) {
 			schemas.Validate(o.Fields)
 		}
 	})
+}
+
+// TestBlocks: the addresses that a NetworkPolicy names are refused as the server does.
+func TestBlocks(t *testing.T) {
+	t.Parallel()
+	schemas := load(t, "v1.36.3")
+	for block, want := range map[string]string{
+		"{cidr: 10.0.0.0/8, except: [10.1.0.0/16, 10.2.3.4/32]}": "",
+		"{cidr: 10.1.2.3/8, except: [10.1.0.0/16]}":              "",
+		"{cidr: 010.0.0.0/08}":                                   "",
+		"{cidr: \"fd00::/8\", except: [\"fd00:1::/32\"]}":        "",
+		"{cidr: \"::ffff:10.0.0.0/104\"}":                        "",
+		"{cidr: 10.0.0.0/33}":                                    "cidr: must be a CIDR, such as 10.0.0.0/8",
+		"{cidr: 10.0.0/8}":                                       "cidr: must be a CIDR, such as 10.0.0.0/8",
+		"{cidr: 10.0.0.0}":                                       "cidr: must be a CIDR, such as 10.0.0.0/8",
+		"{cidr: 10.0.0.0/8, except: [10.0.0.0/99]}":              "except[0]: must be a CIDR, such as 10.0.0.0/8",
+		"{cidr: 10.0.0.0/8, except: [192.168.0.0/16]}":           "except[0]: must lie within 10.0.0.0/8, and be smaller",
+		"{cidr: 10.0.0.0/8, except: [10.1.0.0/16, 10.0.0.0/8]}":  "except[1]: must lie within 10.0.0.0/8, and be smaller",
+		"{cidr: 10.0.0.0/8, except: [\"\"]}":                     "except[0]: must not be empty",
+	} {
+		problems := schemas.Validate(parse(t, "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: a}, spec: {podSelector: {}, ingress: [{from: [{ipBlock: "+block+"}]}]}}"))
+		if want != "" {
+			want = "value spec.ingress[0].from[0].ipBlock." + want
+		}
+		if got := words(problems); got != want {
+			t.Errorf("%s: %q, want %q", block, got, want)
+		}
+	}
+}
+
+// TestUnknownType: a type that no definition may name is a flaw, and checks nothing.
+func TestUnknownType(t *testing.T) {
+	t.Parallel()
+	schemas := load(t, "v1.36.3")
+	flaws, err := schemas.AddCRD(parse(t, `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: as.example.com}, spec: {group: example.com, names: {kind: A},
+		versions: [{name: v1, served: true, schema: {openAPIV3Schema: {type: object, properties: {size: {type: intger, minimum: 1}, name: {type: string}}}}}]}}`))
+	const want = ".spec.versions[0].schema.openAPIV3Schema.properties.size.type: there is no type \"intger\", and values of it are not checked\n  hint: did you mean \"integer\"? (array, boolean, integer, number, object, string)"
+	if err != nil || len(flaws) != 1 || flaws[0].String() != want {
+		t.Fatalf("%v %v, want %s", flaws, err, want)
+	}
+	for _, size := range []string{"x", "{a: b}", "5"} {
+		problems := schemas.Validate(parse(t, "{apiVersion: example.com/v1, kind: A, metadata: {name: a}, size: "+size+", name: b}"))
+		if len(problems) > 0 {
+			t.Errorf("%s: %s", size, words(problems))
+		}
+	}
 }

@@ -61,6 +61,7 @@ var objectRules = map[string]objectRule{
 		c.need(where.child("spec"), object(m, "spec"), "controller")
 	},
 	"networking.v1.NetworkPolicySpec":              networkPolicySpec,
+	"networking.v1.IPBlock":                        ipBlock,
 	"networking.v1.NetworkPolicyPeer":              networkPolicyPeer,
 	"networking.v1.NetworkPolicyPort":              networkPolicyPort,
 	"policy.v1.PodDisruptionBudgetSpec":            atMostOne("minAvailable", "maxUnavailable"),

@@ -2,6 +2,7 @@ package kubeschema
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -110,6 +111,25 @@ func networkPolicyPeer(c *checker, where *at, m map[string]any) {
 	}
 	if m["ipBlock"] != nil && (m["podSelector"] != nil || m["namespaceSelector"] != nil) {
 		c.add(where, Value, "", "may not have selectors beside an ipBlock")
+	}
+}
+
+// ipBlock checks that each exception is a part of the block, and not all of it.
+func ipBlock(c *checker, where *at, m map[string]any) {
+	block, wrong := netip.ParsePrefix(text(m["cidr"]))
+	items, _ := m["except"].([]any)
+	for i, item := range items {
+		here := where.child("except").item(i, item)
+		except, err := netip.ParsePrefix(text(item))
+		switch problem := cidr(item); {
+		case problem != "":
+			c.add(here, Value, "", "%s", problem)
+		case empty(item):
+			c.add(here, Value, "", "must not be empty")
+		case wrong != nil || err != nil || block.Addr().Is4In6() || except.Addr().Is4In6(): // it may be right
+		case !block.Contains(except.Addr()) || except.Bits() <= block.Bits():
+			c.add(here, Value, "", "must lie within %s, and be smaller", text(m["cidr"]))
+		}
 	}
 }
 

@@ -125,7 +125,7 @@ var fieldRules = map[string]fields{
 	"networking.v1.IngressRule":                       {"host": host},
 	"networking.v1.IngressTLS":                        {"hosts": each(host)},
 	"networking.v1.IngressSpec":                       {"ingressClassName": both(filled, subdomain)},
-	"networking.v1.IPBlock":                           {"cidr": cidr, "except": each(cidr)},
+	"networking.v1.IPBlock":                           {"cidr": cidr},
 	"networking.v1.NetworkPolicyPort":                 {"port": portNumberOrName},
 	"networking.v1.ServiceBackendPort":                {"number": orZero(portNumber), "name": portName},
 	"policy.v1.PodDisruptionBudgetSpec":               {"minAvailable": upTo100Percent, "maxUnavailable": upTo100Percent, "unhealthyPodEvictionPolicy": filled},
@@ -223,8 +223,8 @@ var (
 		}
 		return nil
 	})
-	cidr = named(func(s string) []string {
-		if _, bits, ok := strings.Cut(s, "/"); !ok || !isNumeral(bits) {
+	cidr = named(func(s string) []string { // leading zeros are let through, as by the server
+		if len(validation.IsValidCIDRForLegacyField(nil, s, false, nil)) > 0 {
 			return []string{"must be a CIDR, such as 10.0.0.0/8"}
 		}
 		return nil
@@ -237,11 +237,6 @@ var (
 	})
 	schedule = named(cron)
 )
-
-func isNumeral(s string) bool {
-	_, err := strconv.ParseUint(s, 10, 8)
-	return err == nil
-}
 
 func between(low, high int64) valueRule {
 	return func(v any) string {
@@ -371,8 +366,8 @@ const (
 func accessModes(v any) string {
 	modes, _ := v.([]any)
 	known := []string{"ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"}
-	for _, mode := range modes {
-		if s, ok := mode.(string); (ok || mode == nil) && !slices.Contains(known, s) {
+	for _, mode := range modes { // what else there may be is the schema's to say
+		if s, ok := mode.(string); ok && s == "" || mode == nil {
 			return fmt.Sprintf("%q is not among the values that the field takes: %s", s, strings.Join(known, ", "))
 		}
 	}

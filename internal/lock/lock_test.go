@@ -61,7 +61,7 @@ func TestDamaged(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                "kai.lock:1:1: the file is null, and not a map",
 		"apiVersion: kai/v2\n":            `kai.lock:1:13: apiVersion: "kai/v2" is not a format that this kai reads`,
-		"pins: [\n":                       "kai.lock:2:1: ",
+		"pins: [\n":                       "kai.lock:1:7: the [ is not closed",
 		"apiVersion: kai/v1\npins: {}\n":  "kai.lock:2:7: pins: expected a list, got a map",
 		"apiVersion: kai/v1\npins: [x]\n": "kai.lock:2:8: pins: expected a map, got text",
 		"apiVersion: kai/v1\nmore: 1\n":   `kai.lock:2:1: more: the key "more" is not known here`,

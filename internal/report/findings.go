@@ -107,7 +107,7 @@ func IsFindings(data []byte) bool {
 	case text[0] == '[':
 		return has(`"check_name":`) && has(`"fingerprint":`)
 	case text[0] == '{':
-		return has(`"kind": "Findings"`) || has(`"$schema":`) && has(`"name": "kai"`)
+		return has(`"kind": "Findings"`) || has(`"$schema": "`+sarifSchema) && has(`"name": "kai"`)
 	}
 	return closing.Match(data)
 }

@@ -326,31 +326,7 @@ func YAMLOf(v Value) (*source.Value, error) {
 	if !utf8.ValidString(v.Reveal()) {
 		return nil, errors.New("is not a text in UTF-8, which alone stands in YAML\n  hint: encode it in base64, and decode it where it is used")
 	}
-	return yamlOf(v.Any()), nil
-}
-
-func yamlOf(x any) *source.Value {
-	switch x := x.(type) {
-	case string:
-		return source.NewString(source.Origin{}, x)
-	case bool:
-		return source.NewBool(source.Origin{}, x)
-	case json.Number:
-		return &source.Value{Kind: source.Number, Text: x.String()}
-	case []any:
-		out := source.NewList(source.Origin{})
-		for _, item := range x {
-			out.Items = append(out.Items, yamlOf(item))
-		}
-		return out
-	case map[string]any:
-		out := source.NewMap(source.Origin{})
-		for _, key := range slices.Sorted(maps.Keys(x)) {
-			out.Fields = append(out.Fields, source.Field{Key: key, Value: yamlOf(x[key])})
-		}
-		return out
-	}
-	return &source.Value{}
+	return source.FromNative(v.Any()), nil
 }
 
 // Export writes docs of one deployment as a file in kai's own shape: what

@@ -147,16 +147,33 @@ func Nearest(name string, known []string) string {
 	return fmt.Sprintf("did you mean %q? (%s)", best, list)
 }
 
-// Closest gives the one among known names that was probably meant, or "".
+// Closest gives the one among known names that was probably meant, or "": one that is
+// written nearly so, or else the shortest that begins so.
 func Closest(name string, known []string) string {
 	best, bestDistance := "", len(name)/2+1
+	if len(name) <= shortName {
+		bestDistance = min(bestDistance, 2) // HTTP is no misspelled SCTP
+	}
+	lower := strings.ToLower(name)
 	for _, k := range known {
-		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < bestDistance {
+		if d := distance(lower, strings.ToLower(k)); d < bestDistance {
 			best, bestDistance = k, d
+		}
+	}
+	if best != "" || len(name) < shortName {
+		return best
+	}
+	for _, k := range known {
+		if strings.HasPrefix(strings.ToLower(k), lower) && (best == "" || len(k) < len(best)) {
+			best = k
 		}
 	}
 	return best
 }
+
+// shortName is the length up to which a guess differs in one letter, and from which a
+// beginning tells a name.
+const shortName = 4
 
 // maxListed bounds the list that a hint gives beside its guess.
 const maxListed = 12

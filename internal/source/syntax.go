@@ -130,6 +130,13 @@ func syntax(file string, data []byte, err error) Finding {
 	if m.from0 && numbered {
 		line++
 	}
+	if ofBrackets[problem] {
+		if open := unclosed(data, line); open >= 0 {
+			m = mistakes[flowMistakes[data[open]]]
+			line, column := lineAndColumn(data, open)
+			return Finding{Origin: at(line, column), Code: "yaml", Message: m.message, Hint: m.hint}
+		}
+	}
 	if m.block {
 		line = firstUnreadable(data, problem, line)
 	}
@@ -138,6 +145,76 @@ func syntax(file string, data []byte, err error) Finding {
 		m.message = m.without
 	}
 	return Finding{Origin: at(line, column), Code: "yaml", Message: m.message, Hint: m.hint}
+}
+
+// flowMistakes are what is wrong where a bracket is not closed.
+var flowMistakes = map[byte]string{'[': "did not find expected ',' or ']'", '{': "did not find expected ',' or '}'"}
+
+// ofBrackets are the errors that an open bracket above may be the cause of.
+var ofBrackets = map[string]bool{
+	flowMistakes['[']: true, flowMistakes['{']: true, "did not find expected node content": true,
+	"block sequence entries are not allowed in this context": true,
+}
+
+var (
+	blockScalar = regexp.MustCompile(`(?:^|[ \t])[|>][-+0-9]*[ \t]*(?:#.*)?$`)
+	startsValue = regexp.MustCompile(`(?:^|[:?-][ \t]|[\[{,]|[&!]\S*[ \t])[ \t]*$`)
+)
+
+// unclosed gives the innermost bracket that is open where a line ends, or that another
+// one's end closes, or -1.
+func unclosed(data []byte, line int) int {
+	var open []int
+	var quote byte
+	block := -1 // the indentation of the line that begins a block scalar
+	at := 0
+	for n, text := range bytes.SplitAfter(data, []byte("\n")) {
+		if n == line {
+			break
+		}
+		start := at
+		at += len(text)
+		trimmed := bytes.TrimRight(text, "\r\n")
+		indentation := len(trimmed) - len(bytes.TrimLeft(trimmed, " "))
+		if block >= 0 && (indentation > block || len(bytes.TrimSpace(trimmed)) == 0) {
+			continue
+		}
+		block = -1
+		for i := 0; i < len(trimmed); i++ {
+			c := trimmed[i]
+			switch {
+			case quote != 0:
+				if c == '\\' && quote == '"' {
+					i++
+				} else if c == quote {
+					quote = 0
+				}
+				continue
+			case c == '#' && (i == 0 || trimmed[i-1] == ' ' || trimmed[i-1] == '\t'):
+				trimmed = trimmed[:i]
+				continue
+			case len(open) > 0 && (c == ']' || c == '}'):
+				if last := open[len(open)-1]; data[last] != c-2 { // [ and ], { and } are two apart
+					return last
+				}
+				open = open[:len(open)-1]
+				continue
+			case c != '"' && c != '\'' && c != '[' && c != '{' || !startsValue.Match(trimmed[:i]):
+				continue
+			case c == '"' || c == '\'':
+				quote = c
+			default:
+				open = append(open, start+i)
+			}
+		}
+		if len(open) == 0 && quote == 0 && blockScalar.Match(trimmed) {
+			block = indentation
+		}
+	}
+	if len(open) == 0 {
+		return -1
+	}
+	return open[len(open)-1]
 }
 
 // firstUnreadable gives the first line with which a file has a problem, by reading

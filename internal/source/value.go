@@ -1,6 +1,9 @@
 package source
 
 import (
+	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -257,6 +260,38 @@ func (v *Value) Native() any {
 		return out
 	}
 	return nil
+}
+
+// FromNative gives a value, written nowhere, for what Native gives or a decoder
+// of JSON or YAML does: whole numbers without a point, keys in order.
+func FromNative(x any) *Value {
+	switch x := x.(type) {
+	case string:
+		return NewString(Origin{}, x)
+	case bool:
+		return NewBool(Origin{}, x)
+	case json.Number:
+		return &Value{Kind: Number, Text: x.String()}
+	case int:
+		return NewInt(Origin{}, x)
+	case int64:
+		return &Value{Kind: Number, Text: strconv.FormatInt(x, 10)}
+	case float64:
+		return &Value{Kind: Number, Text: strconv.FormatFloat(x, 'f', -1, 64)}
+	case []any:
+		out := NewList(Origin{})
+		for _, item := range x {
+			out.Items = append(out.Items, FromNative(item))
+		}
+		return out
+	case map[string]any:
+		out := NewMap(Origin{})
+		for _, key := range slices.Sorted(maps.Keys(x)) {
+			out.Fields = append(out.Fields, Field{Key: key, Value: FromNative(x[key])})
+		}
+		return out
+	}
+	return &Value{}
 }
 
 // Float gives the number and whether a float64 holds it exactly as written.

@@ -2,6 +2,8 @@ package validate
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/base64"
 	"fmt"
 	"path"
 	"regexp"
@@ -19,8 +21,27 @@ import (
 // No store is asked, so it is a guess; kai secrets scan finds what a store holds. No
 // finding shows a value.
 func Clear(file string, data []byte) source.Findings {
+	return clearIn(file, data).found.Sorted()
+}
+
+// ClearSpans gives where the values stand that Clear finds, each from one byte to
+// another, in order: whoever writes a file can put something else in their place. A
+// private key is known by its first line, and only that one is given.
+func ClearSpans(file string, data []byte) [][2]int {
+	c := clearIn(file, data)
+	before := len(data) - len(c.text) // a mark of the order of bytes
+	var out [][2]int
+	for _, s := range c.spans {
+		out = append(out, [2]int{before + s.from, before + s.to})
+	}
+	slices.SortFunc(out, func(a, b [2]int) int { return cmp.Compare(a[0], b[0]) })
+	return out
+}
+
+// clearIn looks at a file.
+func clearIn(file string, data []byte) *clear {
 	if bytes.IndexByte(data[:min(len(data), sniffed)], 0) >= 0 {
-		return nil // no text
+		return &clear{} // no text
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	c := &clear{file: file, text: string(data)}
@@ -32,13 +53,13 @@ func Clear(file string, data []byte) source.Findings {
 					c.walk(v, "", kind == "Secret" && v.Has("apiVersion"))
 				}
 			}
-			return c.found.Sorted()
+			return c
 		}
 	}
 	if worthReading(c.text) {
 		c.lines(0, len(c.text), "", textOf(file))
 	}
-	return c.found.Sorted()
+	return c
 }
 
 // sniffed is how much of a file says whether it is text.
@@ -85,6 +106,8 @@ var forms = []struct {
 	{"a token of Vault", "hv", regexp.MustCompile(`\bhv[bsr]\.[0-9A-Za-z_-]{20,}`)},
 	{"a key of Stripe", "k_live_", regexp.MustCompile(`\b[rs]k_live_[0-9A-Za-z]{16,}`)},
 	{"a key of Google", "AIza", regexp.MustCompile(`\bAIza[0-9A-Za-z_-]{35}\b`)},
+	{"a token of npm", "npm_", regexp.MustCompile(`\bnpm_[0-9A-Za-z]{36,}\b`)},
+	{"the address of a webhook of Slack", "hooks.slack.com/", regexp.MustCompile(`\bhooks\.slack\.com/(services|workflows|triggers)/[0-9A-Za-z]+/[0-9A-Za-z]+/[0-9A-Za-z/]*[0-9a-z][0-9A-Za-z/]*`)},
 	{"a signed token (JWT)", "eyJ", regexp.MustCompile(`\beyJ[0-9A-Za-z_-]{8,}\.eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]{8,}`)},
 }
 
@@ -113,6 +136,7 @@ func (c *clear) forms() {
 			c.add(span{at[0], at[1]}, "", "%s stands here in clear", f.what)
 		}
 	}
+	c.headers()
 	for _, f := range inAddress {
 		if !strings.Contains(c.text, f.mark) {
 			continue
@@ -123,6 +147,31 @@ func (c *clear) forms() {
 				c.add(span{at[0], at[1]}, "", "an address has a password in it, in clear")
 			}
 		}
+	}
+}
+
+// header is what a header Authorization has: how one proves who one is, and with what.
+var header = regexp.MustCompile(`\b([Bb]asic|[Bb]earer) ([0-9A-Za-z._~+/-]{8,}=*)`)
+
+// headers finds a user with a password in base64, and a token. A sentence has words
+// behind those names, and no digit in them.
+func (c *clear) headers() {
+	if !strings.Contains(c.text, "asic ") && !strings.Contains(c.text, "earer ") {
+		return
+	}
+	for _, at := range header.FindAllStringSubmatchIndex(c.text, -1) {
+		what, text := "a token", c.text[at[4]:at[5]]
+		if strings.EqualFold(c.text[at[2]:at[3]], "basic") {
+			user, err := base64.StdEncoding.DecodeString(text)
+			_, password, both := strings.Cut(string(user), ":")
+			if err != nil || !both || !utf8.Valid(user) || !mayBeSecret(password) {
+				continue
+			}
+			what = "a user with a password"
+		} else if !strings.ContainsAny(text, "0123456789") || !mayBeSecret(text) || c.forPeople(at[0]) {
+			continue
+		}
+		c.add(span{at[4], at[5]}, "", "%s for a header stands here in clear", what)
 	}
 }
 
@@ -138,15 +187,18 @@ func (c *clear) forPeople(at int) bool {
 // secretName are names of what is secret, and publicName those among them of what is
 // not: where it is, or what is said of it.
 var (
-	secretName = regexp.MustCompile(`(?i)(password|passwd|passphrase|secret|token|(api|private|signing|encryption|master)[_-]?key|credential|(^|[_.-])(pass|pwd)$)`)
-	publicName = regexp.MustCompile(`(?i)(checksum.*|.*digest|.*hash|file|path|dir|url|uri|host|name|user|id|ref|enabled|ttl|expir\w*|expires_?in|timeout|length|size|count|polic(y|ies)|mode|` +
+	secretName = regexp.MustCompile(`(?i)(password|passwd|passphrase|secret|token|(api|private|signing|encryption|master)[_-]?key|credential|` + shortName + `)`)
+	publicName = regexp.MustCompile(`(?i)(.*(password|token|secret|key)_?less.*|alg|algo|cookie|source|auth|login|disabled|method|scheme|scope|scopes|claim|claims|strategy|duration|lifetime|max_?age|checksum.*|.*digest|.*hash|file|path|dir|url|uri|host|name|user|id|ref|enabled|ttl|expir\w*|expires_?in|timeout|length|size|count|polic(y|ies)|mode|` +
 		`allow_?\w*|random_\w*|endpoint|issuer|audience|type|header|prefix|algorithm|existing_?secret|pull_?secrets?|tls_?secret|secretkeyref|password_?key|kind|provider|version|` +
-		`annotations?|tokeni[sz]\w*|(max|num|min)_?tokens|passwordless|interval|limit|label|format|field|store|backend|engine|rotation|required)$`)
+		`annotations?|tokeni[sz]\w*|(max|num|min)_?tokens|interval|limit|label|format|field|store|backend|engine|rotation|required)$`)
 	// kaiName are keys of kai's own files that refer to a secret.
 	kaiName = []string{"secret", "secrets", "credential", "credentials", "token"}
 	// plainName are names that speak of secrets where a text has them, and not of one.
 	plainName = []string{"secrets", "credential", "credentials", "tokens", "passwords"}
 )
+
+// shortName is the end of names of passwords where they are written short.
+const shortName = `((^|[_.-]|pg|my|db|sql|user|root|admin|smtp|mail|ftp|redis)(pass|pwd|pw)|(?-i:[a-z0-9](Pass|Pwd|Pw)))$`
 
 // speaks says whether a name is one of what is secret.
 func speaks(name string) bool {
@@ -164,7 +216,8 @@ func speaksInText(name string) bool { return speaks(name) && !slices.Contains(pl
 // that say where one is: variables, references, paths, addresses; and what is no text
 // of one: types, durations, versions, what is encrypted.
 var placeholder = regexp.MustCompile(`(?i)^(|none|null|nil|true|false|yes|no|auto|random|generated?|required|optional|undefined|todo|tbd|fixme|placeholder|redacted|masked|` +
-	`read|write|x+|\*.*|\.+|-+|_+|change[-_ ]?(me|it|this).*|replace[-_ ]?(me|with|this).*|(your|insert|enter)[-_].*|.*[-_]here|` +
+	`read|write|enabled?|disabled?|on|off|allow(ed)?|den(y|ied)|always|never|keychain|keyring|env(ironment)?|vault|kubernetes|cookie|header|session|basic|bearer|` +
+	`oauth2?|oidc|jwt|(rs|hs|es|ps)(256|384|512)|eddsa|ed25519|sha-?[0-9]+|md5|bcrypt|scrypt|argon2\w*|pbkdf2|plain|x+|\*.*|\.+|-+|_+|change[-_ ]?(me|it|this).*|replace[-_ ]?(me|with|this).*|(your|insert|enter)[-_].*|.*[-_]here|` +
 	`<.*>|\[.*\]|\{.*\}|\$.*|%.*%|%[a-z(].*|@.*@|__.*__|:[a-z_]+|` + "`.*|" + `.*\$[{(].*|.*\{\{.*|ref\+.*|enc\[.*|vault:.*|op://.*|arn:.*|sops:.*|` +
 	`[0-9.]{1,3}|[0-9]+(ms|s|m|h|d|w|y)|[~^<>=v]*[0-9]+\.[0-9]+(\.[0-9x]+)?([-+][\w.]+)?|` +
 	`[~.]*/.*|[a-z]:\\.*|[\w.-]+(/[\w.-]+)+\.(txt|pem|key|crt|json|ya?ml|env|conf|properties|jks|p12|md|html)|[a-z][a-z0-9+.-]*://[^@]*|` +
@@ -188,7 +241,7 @@ func (c *clear) walk(v *source.Value, at string, secret bool) {
 	for _, f := range v.FieldsOrNone() {
 		here := strings.TrimPrefix(at+"."+f.Key, ".")
 		switch {
-		case secret && (here == "data" || here == "stringData"):
+		case secret && (here == "data" || here == "stringData"), f.Key == "credentials" && offered.MatchString(here) && f.Value.Kind == source.Map:
 			c.dataOf(f.Value, here)
 		case speaksAsKey(f.Key) && isSecret(f.Key, f.Value):
 			c.say(f.Value, here, f.Key)
@@ -217,14 +270,26 @@ func (c *clear) walk(v *source.Value, at string, secret bool) {
 	}
 }
 
-// dataOf looks at the data of a Secret.
+// offered is where a service or a friend offers credentials.
+var offered = regexp.MustCompile(`(^|\.)offers\.credentials$`)
+
+// dataOf looks at the data of a Secret, or at credentials that are offered. Who logs in
+// and where is no secret, though it stands among them.
 func (c *clear) dataOf(data *source.Value, at string) {
 	for _, entry := range data.FieldsOrNone() {
-		if text := entry.Value; text.IsScalar() && !placeholder.MatchString(text.Text) && !strings.HasSuffix(entry.Key, ".crt") {
-			c.say(text, at+"."+entry.Key, entry.Key)
+		text, here := entry.Value, at+"."+entry.Key
+		switch {
+		case !text.IsScalar() || placeholder.MatchString(text.Text) || strings.HasSuffix(entry.Key, ".crt"):
+		case besideSecrets.MatchString(entry.Key) && !strings.Contains(text.Text, "\n"):
+			c.inText(text, here, false)
+		default:
+			c.say(text, here, entry.Key)
 		}
 	}
 }
+
+// besideSecrets are names of what stands in a Secret beside the password.
+var besideSecrets = regexp.MustCompile(`(?i)((^|[_.-])(user|user_?name|login|host|host_?name|port|database|db|db_?name|email|region|engine|type)|(?-i:[a-z](User|UserName|Username|Login|Host|Hostname|Port|Database|Email|Region)))$`)
 
 // flagName gives the name of an argument whose value is the next one, or "".
 func flagName(v *source.Value) string {
@@ -243,7 +308,7 @@ func isSecret(name string, v *source.Value) bool {
 	return (isText(v) || number) && mayBeSecret(v.Text)
 }
 
-var passwordName = regexp.MustCompile(`(?i)(passw(or)?d|passphrase|(^|[_.-])(pass|pwd))$`)
+var passwordName = regexp.MustCompile(`(?i)(passw(or)?d|passphrase|` + shortName + `)$`)
 
 func (c *clear) say(v *source.Value, path, name string) {
 	from, to := c.extent(v)
@@ -286,7 +351,7 @@ func worthReading(text string) bool {
 }
 
 // marks are what such names have in them.
-var marks = []string{"pass", "secret", "token", "key", "credential", "pwd"}
+var marks = []string{"pass", "secret", "token", "key", "credential", "pw"}
 
 // The ways in which texts give a value to a name. The first part of each is the name,
 // the last the value.

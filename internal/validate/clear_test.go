@@ -69,6 +69,17 @@ func TestClear(t *testing.T) {
 		{"objects.yaml", "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nspec: {data: [{secretKey: db-password, remoteRef: {key: a}}]}", ""},
 		{"package.json", `{"dependencies": {"js-tokens": "^4.0.0"}}`, ""},
 		{"kai.yaml", "env: {DB_PASSWORD: 20261122, A_TOKEN: 20261122}", "1:20"},
+		{"kai.yaml", "env: {TOKEN_ALG: RS256, CSRF_TOKEN_COOKIE: csrftoken, API_TOKEN_SOURCE: keychain, PASSWORDLESS_LOGIN: allowed-here, LOGIN_PASSWORD_AUTH: disabled, A_TOKEN: enabled}", ""},
+		{"kai.yaml", "env: {TOKEN_HEADER: X-Token, SECRET_PATH: a, TOKEN_URL: a.example.com, TOKEN_TTL: 5m, BYPASS: a1b2c3d4, MAP_W: a1b2c3d4}", ""},
+		{"objects.yaml", "apiVersion: v1\nkind: Secret\nstringData: {user: bob, dbHost: db, password: " + hidden + "}\n", "3:47"},
+		// Short names, headers, and forms of well-known services.
+		{"kai.yaml", "env: {ADMIN_PW: " + hidden + ", PGPASS: " + hidden + ", dbPass: " + hidden + "}", "1:17 1:35 1:53"},
+		{"kai.yaml", "env: {AUTHORIZATION: Basic dXNlcjpwYXNzd29yZDE=, HDR: \"Bearer " + hidden + "\"}", "1:28 1:63"},
+		{"kai.yaml", "env: {A: Basic authentication, B: \"Bearer ${TOKEN}\", C: Bearer tokens are taken, D: Bearer <token-1>}", ""},
+		{".npmrc", "//registry.example.com/:_authToken=npm_" + strings.Repeat("a1", 18), "1:36"},
+		{"kai.yaml", "env: {HOOK: \"https://hooks.slack.com/" + "services/T0AA/B0BB/" + hidden + "\", DOC: \"https://hooks.slack.com/" + "services/T000/B000/XXXX\"}", "1:22"},
+		// What is offered.
+		{"friends/a.yaml", "offers: {credentials: {token: " + hidden + ", user: bob, key: {secret: k}, pin: \"${P}\"}}", "1:31"},
 		{"app.py", "connect(password=password)\ntoken = os.environ['TOKEN']\npassword = \"" + hidden + "\"\nenv = \"TOKEN=\" + token", "3:13"},
 	} {
 		var got []string

@@ -27,11 +27,13 @@ type cause struct {
 	meant  string // the key that a misspelled one probably is, or ""
 }
 
+// note takes a finding for a cause. What can be ignored or turned off is none: what
+// it has hidden would be there all the same.
 func (c causes) note(f *Finding) {
-	if f.Severity != Error || f.Object.Kind != "" || f.Rule == "unused-instance" {
+	if f.Severity != Error || f.Object.Kind != "" || f.Rule == "unused-instance" || !fixed(stageRule(f.Rule)) {
 		return
 	}
-	one := &cause{Finding: f, fields: fieldsOf(f.Path)}
+	one := &cause{Finding: f, fields: Fields(f.Path)}
 	if m := didYouMean.FindStringSubmatch(f.Hint); m != nil && f.Rule == "unknown-key" {
 		one.meant = m[1]
 		one.fields = append(slices.Clone(one.fields[:max(len(one.fields)-1, 0)]), one.meant)
@@ -45,8 +47,8 @@ var (
 	ofFriend   = regexp.MustCompile(`\$\{friends\.`)
 )
 
-// fieldsOf gives the keys of a path, without the context that it begins with.
-func fieldsOf(at string) []string {
+// Fields gives the keys of a path, without the context that it begins with.
+func Fields(at string) []string {
 	fields := strings.Split(indices.ReplaceAllString(at, ""), ".")
 	if len(fields) > 2 && fields[0] == "contexts" {
 		fields = fields[2:]
@@ -59,18 +61,23 @@ func (c causes) explain(f *Finding) bool {
 	switch f.Rule {
 	case "unused-instance":
 		// Who is wrong about a field may have meant any instance of its type.
-		list := fieldsOf(f.Path)[0]
+		list := Fields(f.Path)[0]
 		return c.any(f.File, func(o *cause) bool {
 			inList := !strings.HasPrefix(o.Path, "contexts") && o.fields[0] == list && o.meant == ""
 			return !inList && slices.ContainsFunc(o.fields, func(field string) bool { return isListOf(list, field) })
 		})
 	case "unknown-instance":
 		// The list itself has another name.
-		fields := fieldsOf(f.Path)
+		fields := Fields(f.Path)
 		return c.any(f.File, func(o *cause) bool {
 			return o.meant != "" && !strings.Contains(o.Path, ".") && slices.ContainsFunc(fields, func(field string) bool { return isListOf(o.meant, field) })
 		})
 	case "unknown-context":
+		if f.Path == "contexts" && c.any(workspaceFile, func(o *cause) bool {
+			return o.Rule == f.Rule && o.Context == f.Context && slices.Contains(o.fields, "uses")
+		}) {
+			return true
+		}
 		return f.Path == "contexts" && c.any(f.File, func(o *cause) bool {
 			return (o.Rule == "required" || o.meant == "contexts" || o.Rule == "wrong-type") && o.fields[0] == "contexts"
 		})
@@ -104,15 +111,15 @@ func isListOf(list, field string) bool {
 // finding stands: where layers are laid together, it may be at the file of another.
 func (c causes) missing(f *Finding) bool {
 	if !strings.Contains(f.Message, "missing") && !strings.Contains(f.Message, "is given") {
-		return false
+		return strings.HasSuffix(f.Message, "the map is empty") && c.filled(f)
 	}
 	if strings.Contains(f.Path, "friends") && c.besides(f) {
 		return true
 	}
-	fields := fieldsOf(f.Path)
+	fields := Fields(f.Path)
 	for file, list := range c {
 		if file == f.File || path.Base(f.File) == workspaceFile && path.Base(file) == descriptorFile {
-			if slices.ContainsFunc(list, func(o *cause) bool { return o.meant != "" && o.lacks(f, fields) }) {
+			if slices.ContainsFunc(list, func(o *cause) bool { return o.meant != "" && o.lacks(f, fields) || o.begins(f, fields) }) {
 				return true
 			}
 		}
@@ -120,11 +127,23 @@ func (c causes) missing(f *Finding) bool {
 	return false
 }
 
+// filled says whether a map that is said to be empty has keys, which are misspelled.
+func (c causes) filled(f *Finding) bool {
+	fields := Fields(f.Path)
+	return c.any(f.File, func(o *cause) bool {
+		above := Fields(o.Path)
+		return o.Rule == "unknown-key" && len(above) > 1 && above[len(above)-2] == fields[len(fields)-1]
+	})
+}
+
 const descriptorFile = "kai.yaml"
 
 // lacks says whether a finding is about what a misspelled key was to give: the field
 // itself or one in it, or a field of an instance, whose path in the context is another.
 func (c *cause) lacks(f *Finding, fields []string) bool {
+	if c.Context != "" && f.Context != "" && c.Context != f.Context {
+		return false // which lacks it by itself
+	}
 	if c.meant == "extends" {
 		return strings.HasPrefix(f.Path, strings.TrimSuffix(c.Path, path.Ext(c.Path))+".")
 	}
@@ -133,6 +152,17 @@ func (c *cause) lacks(f *Finding, fields []string) bool {
 	}
 	last := fields[len(fields)-1] == c.meant
 	return c.File == f.File && (last || slices.Contains(words.FindAllString(f.Message, -1), c.meant) && fields[len(fields)-1] == c.fields[len(c.fields)-2])
+}
+
+// begins says whether a key that is not known is the beginning of a missing one beside
+// it.
+func (c *cause) begins(f *Finding, fields []string) bool {
+	n := len(fields)
+	if c.Rule != "unknown-key" || c.meant != "" || c.File != f.File || len(c.fields) != n {
+		return false
+	}
+	key := c.fields[n-1]
+	return len(key) > 2 && strings.HasPrefix(fields[n-1], key) && slices.Equal(c.fields[:n-1], fields[:n-1])
 }
 
 var words = regexp.MustCompile(`[A-Za-z0-9]+`)

@@ -207,9 +207,18 @@ const firstOfContainers = 10000
 func userAndGroup(w *world, report reporter) {
 	w.eachContainer(func(p *pod, c container) {
 		for _, field := range []string{"runAsUser", "runAsGroup"} {
-			if n, ok := number(p.security(c, field)); !ok || n < firstOfContainers {
-				report(p.object, c.path+".securityContext", "%s is not %d or more", field, firstOfContainers)
+			n, ok := number(p.security(c, field))
+			if ok && n >= firstOfContainers {
+				continue
 			}
+			at := c.path + ".securityContext"
+			switch {
+			case dig(c.fields, "securityContext")[field] != nil:
+				at += "." + field
+			case ok:
+				at = p.at("spec.securityContext." + field)
+			}
+			report(p.object, at, "%s is not %d or more", field, firstOfContainers)
 		}
 	})
 }

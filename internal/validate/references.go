@@ -3,6 +3,7 @@ package validate
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -14,7 +15,7 @@ func danglingServices(w *world, report reporter) {
 			continue
 		}
 		if len(w.selected(s.namespace, selector)) == 0 {
-			report(s, "spec.selector", "selects no pod of namespace %s", s.namespace)
+			report(s, "spec.selector", "selects no pod of its namespace")
 		}
 	}
 }
@@ -92,7 +93,11 @@ func (w *world) ingressBackend(o *object, backend map[string]any, path string, r
 func (w *world) target(o *object, namespace, name string, port any, path string, report reporter) {
 	service := w.named[nameKey("Service", namespace, name)]
 	if service == nil {
-		report(o, path, "leads to Service %s, which is not in namespace %s", name, namespace)
+		where := "its namespace" // whose name is another in each context
+		if namespace != o.namespace {
+			where = "namespace " + namespace
+		}
+		report(o, path, "leads to Service %s, which is not in %s", name, where)
 		return
 	}
 	if port == nil || text(dig(service.Fields, "spec")["type"]) == "ExternalName" {
@@ -255,7 +260,7 @@ func serviceAccounts(w *world, report reporter) {
 	for _, p := range w.pods {
 		name := cmp.Or(text(p.spec["serviceAccountName"]), text(p.spec["serviceAccount"]))
 		if name != "" && name != "default" && w.named[nameKey("ServiceAccount", p.namespace, name)] == nil {
-			report(p.object, p.at("spec.serviceAccountName"), "there is no ServiceAccount %s in namespace %s", name, p.namespace)
+			report(p.object, p.at("spec.serviceAccountName"), "there is no ServiceAccount %s in its namespace", name)
 		}
 	}
 }
@@ -264,9 +269,20 @@ func mismatchingSelectors(w *world, report reporter) {
 	for _, p := range w.pods {
 		selector := dig(p.Fields, "spec.selector")
 		if p.path == "spec.template" && selector != nil && p.Ref.Kind != "Job" && !matches(selector, p.labels) {
-			report(p.object, "spec.selector", "does not select the pods of its own template")
+			report(p.object, "spec.selector", "does not select the pods of its own template%s", lacking(selector, p.labels))
 		}
 	}
+}
+
+// lacking names a label that a selector asks for and pods do not have.
+func lacking(selector, labels map[string]any) string {
+	want := dig(selector, "matchLabels")
+	for _, k := range slices.Sorted(maps.Keys(want)) {
+		if have, ok := labels[k]; !ok || text(have) != text(want[k]) {
+			return fmt.Sprintf(", which does not have the label %s=%s", k, text(want[k]))
+		}
+	}
+	return ""
 }
 
 func headlessServices(w *world, report reporter) {
@@ -294,7 +310,7 @@ func autoscalerTargets(w *world, report reporter) {
 		ref := dig(o.Fields, "spec.scaleTargetRef")
 		kind, name := text(ref["kind"]), text(ref["name"])
 		if _, known := templates[kind]; known && w.named[nameKey(kind, o.namespace, name)] == nil {
-			report(o, "spec.scaleTargetRef", "there is no %s/%s in namespace %s", kind, name, o.namespace)
+			report(o, "spec.scaleTargetRef", "there is no %s/%s in its namespace", kind, name)
 		}
 	}
 }
@@ -303,7 +319,7 @@ func policyTargets(w *world, report reporter) {
 	for _, o := range w.kinds["NetworkPolicy"] {
 		selector := dig(o.Fields, "spec.podSelector")
 		if len(selector) > 0 && len(w.matched(o.namespace, selector)) == 0 {
-			report(o, "spec.podSelector", "selects no pod of namespace %s", o.namespace)
+			report(o, "spec.podSelector", "selects no pod of its namespace")
 		}
 	}
 }

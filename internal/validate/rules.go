@@ -9,7 +9,7 @@ var Rules = allRules(stageRules, objectRules)
 var objectRules = []Rule{
 	{ID: "kubernetes-schema", Severity: Error, Group: Schema, check: schemas,
 		About: "a field that the kind does not have, a value of the wrong type, a field that is missing, or a value that the API server's validation does not take",
-		Fix:   "write the field as the API has it"},
+		Fix:   "write the field as `kubectl explain` describes it"},
 	{ID: "unknown-kind", Severity: Error, Group: Schema, check: unknownKinds(true),
 		About: "a kind or a version that a group of Kubernetes' own does not have, or a version that the given CustomResourceDefinition does not serve",
 		Fix:   "correct apiVersion and kind"},

@@ -1,6 +1,8 @@
 package validate
 
 import (
+	"fmt"
+	"regexp"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -17,9 +19,20 @@ func schemas(w *world, report reporter) {
 			continue // which is said by the rules of kinds
 		}
 		for _, problem := range w.schemas.Validate(o.Fields) {
+			if problem.Hint == "" && problem.Path != "" && w.schemas.BuiltIn(o.Ref.APIVersion) {
+				problem.Hint = explained(o.Ref.Kind, problem.Path)
+			}
 			report(o, problem.Path, "%s", worded(problem))
 		}
 	}
+}
+
+// inBrackets is an item or a key in a path, which kubectl does not take.
+var inBrackets = regexp.MustCompile(`\[[^\]]*\]`)
+
+// explained names the command that describes a field.
+func explained(kind, path string) string {
+	return fmt.Sprintf("`kubectl explain %s.%s` describes the field", strings.ToLower(kind), inBrackets.ReplaceAllString(path, ""))
 }
 
 // unknownKinds looks for kinds without a schema: those that an API server refuses,

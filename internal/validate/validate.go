@@ -151,6 +151,7 @@ func Check(in Input) []Finding {
 	if in.Settings.Unused {
 		found = append(found, w.unused(found)...)
 	}
+	found = withoutTwins(found)
 	slices.SortStableFunc(found, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.order, b.order), strings.Compare(a.Path, b.Path), strings.Compare(a.Rule, b.Rule))
 	})

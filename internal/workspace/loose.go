@@ -34,6 +34,7 @@ func (w *Workspace) Loose() source.Findings {
 	}
 	w.missing("flavors", w.flavorDirs, &findings)
 	w.missing("friends", w.friendDirs, &findings)
+	w.missingVersions(&findings)
 	w.unusedVersions(&findings)
 	for _, dir := range w.OwnFlavors() {
 		root, _ := source.ReadYAML(w.FS, path.Join(dir, descriptor.FlavorFile)) // CheckFlavor says what is wrong with it
@@ -55,12 +56,31 @@ func (w *Workspace) missing(key string, folders []folder, findings *source.Findi
 		if !slices.ContainsFunc(folders, func(f folder) bool { return f.remote == nil && f.path == dir }) {
 			continue // it is elsewhere, or reading the workspace has said what is wrong with it
 		}
-		switch info, err := fs.Stat(w.FS, dir); {
-		case !exists(w.FS, dir):
-			findings.Add("file", item.Origin, descriptor.Index(key, i), "make it, or remove it from the list; git keeps no folder without a file", "there is no folder %q", item.Str())
-		case err == nil && !info.IsDir():
-			findings.Add("file", item.Origin, descriptor.Index(key, i), "name the folder that the file is in", "%q is no folder", item.Str())
+		w.missingFolder(dir, item, descriptor.Index(key, i), findings)
+	}
+}
+
+// missingFolder reports a folder that a value names and that is not there.
+func (w *Workspace) missingFolder(dir string, named *source.Value, where string, findings *source.Findings) {
+	switch info, err := fs.Stat(w.FS, dir); {
+	case !exists(w.FS, dir):
+		findings.Add("file", named.Origin, where, "make it, or do not name it; git keeps no folder without a file", "there is no folder %q", named.Str())
+	case err == nil && !info.IsDir():
+		findings.Add("file", named.Origin, where, "name the folder that the file is in", "%q is no folder", named.Str())
+	}
+}
+
+// missingVersions reports folders of version files that are not there: git does not
+// keep one that is still empty, so that this stops nothing else.
+func (w *Workspace) missingVersions(findings *source.Findings) {
+	seen := map[source.Position]bool{}
+	for _, name := range w.contexts.Names() {
+		t, _ := w.Target(name)
+		if t == nil || t.versions == nil || seen[t.versions.Origin.Position] {
+			continue
 		}
+		seen[t.versions.Origin.Position] = true
+		w.missingFolder(t.Versions, t.versions, t.versionsIn, findings)
 	}
 }
 

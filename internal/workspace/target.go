@@ -35,8 +35,13 @@ type Target struct {
 	Dependencies map[string]Dependency
 
 	Origin source.Origin
-	only   []string
-	except []string
+	uses   *source.Value // and where it stands
+	usesIn string
+	// versions is what names the folder Versions, and versionsIn where that stands.
+	versions   *source.Value
+	versionsIn string
+	only       []string
+	except     []string
 }
 
 // Cluster binds a context to a cluster. What is "" binds to nothing.
@@ -88,6 +93,7 @@ func (w *Workspace) Target(name string) (*Target, source.Findings) {
 			cluster = v
 		}
 	}
+	w.checkUses(t, &findings)
 	var more source.Findings
 	t.Vars, more = descriptor.NewVariables(variables...)
 	findings = append(findings, more...)
@@ -124,10 +130,11 @@ func (t *Target) apply(w *Workspace, c *descriptor.Context, variables *[]*source
 			*variables = append(*variables, w.variables(v, here+".variables", findings))
 		case "versions":
 			if p, ok := inside(v, here+".versions", findings); ok {
-				t.Versions = p
+				t.Versions, t.versions, t.versionsIn = p, v, here+".versions"
 			}
 		case "uses":
 			t.Uses, t.UsesAt = texts(v, here+".uses", findings), v.Origin
+			t.uses, t.usesIn = v, here+".uses"
 		case "only":
 			t.only = w.serviceNames(v, here+".only", findings)
 		case "except":
@@ -171,6 +178,26 @@ func (t *Target) apply(w *Workspace, c *descriptor.Context, variables *[]*source
 			known(v, here+".cluster", findings, "kubeContext", "uid")
 		case "secrets":
 			t.Secrets = readSecrets(v, here+".secrets", findings)
+		}
+	}
+}
+
+// checkUses reports names in uses that no service has a context of, where they leave one
+// without any.
+func (w *Workspace) checkUses(t *Target, findings *source.Findings) {
+	known, without := map[string]bool{}, false
+	for _, s := range w.Services {
+		for _, name := range s.Contexts.Names() {
+			known[name] = true
+		}
+		without = without || t.Selects(s.Name) && len(s.Contexts.Choose(t.Uses, t.Lineage)) == 0
+	}
+	if len(t.Uses) == 0 || !without || w.Incomplete {
+		return
+	}
+	for i, item := range t.uses.ItemsOrNone() {
+		if name := item.Str(); item.IsScalar() && !known[name] {
+			findings.Add("unknown-context", item.Origin, descriptor.Index(t.usesIn, i), source.Nearest(name, sorted(known)), "no service has a context %q", name)
 		}
 	}
 }

@@ -57,6 +57,9 @@ func (w *Workspace) Unapplied(wanted func(service string) bool) []Unapplied {
 
 // note notes contexts and all that they extend.
 func note(in map[string]bool, contexts *descriptor.Contexts, names ...string) {
+	for _, name := range names {
+		in[name] = true
+	}
 	chain, _ := contexts.Chain(names...) // reading the descriptor has said what is wrong
 	for _, c := range chain {
 		in[c.Name] = true

@@ -35,8 +35,8 @@ type Workspace struct {
 	Services []*descriptor.Service // sorted by name
 	Types    *descriptor.Types     // the built-in ones
 	Values   *descriptor.Types     // the shapes of what stands in a chart's values
-	// Incomplete says that a descriptor could not be read, so that not every
-	// service is known.
+	// Incomplete says that a descriptor could not be read, or that services are not where
+	// the workspace has them, so that not every service is known.
 	Incomplete bool
 
 	base       string // folder of its file in FS; "" is the root
@@ -211,6 +211,7 @@ func (w *Workspace) readServices(findings *source.Findings) {
 			files[file] = item.Origin
 		}
 		if !found {
+			w.Incomplete = true
 			findings.Add("file", item.Origin, here, "a service is a folder with a "+descriptor.FileName, "no service matches %q", item.Str())
 		}
 	}

@@ -130,7 +130,7 @@ secrets/dev.yaml:3:31: apps.carts.secret.: a key has no name
   hint: put a value that begins with one of ! & * into quotes`},
 		{"twice", head + "  carts:\n    secret:\n      a:\n        canary: 1\n        canary: 2", `secrets/dev.yaml:7:9: a key stands here twice; first in line 6
   hint: keep one of the two`},
-		{"syntax", head + "  carts: {secret: {a: canary", `secrets/dev.yaml:3:10: the { is not closed, or a comma is missing between its entries
+		{"syntax", head + "  carts: {secret: {a: canary", `secrets/dev.yaml:3:19: the { is not closed, or a comma is missing between its entries
   hint: write {A: 1, B: 2}`},
 		{"two documents", head + "  a: {}\n---\ncanary", `secrets/dev.yaml:4:1: the file holds more than one document
   hint: one file, one document: remove the line ---`},

@@ -194,9 +194,9 @@ func TestConnectionRefused(t *testing.T) {
 
 	// The address may be wrong: one that has never answered is not waited for.
 	begin := time.Now()
-	_, err = New(http.DefaultClient, "http://"+address, "shop", Options{}).List(t.Context(), "dev")
+	_, err = New(http.DefaultClient, "http://"+address, "shop", Options{Patience: time.Minute}).List(t.Context(), "dev")
 	wantError(t, err, "the connection is refused")
-	if time.Since(begin) > 3*time.Second {
+	if time.Since(begin) > 30*time.Second {
 		t.Errorf("it waited %v", time.Since(begin))
 	}
 	if kindOf(err) != Away {
@@ -207,7 +207,7 @@ func TestConnectionRefused(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	begin = time.Now()
-	if _, err = s.Read(ctx, []secrets.Path{place}); err == nil || time.Since(begin) > 5*time.Second {
+	if _, err = s.Read(ctx, []secrets.Path{place}); err == nil || time.Since(begin) > 30*time.Second {
 		t.Errorf("after %v: %v", time.Since(begin), err)
 	}
 }
@@ -354,11 +354,11 @@ func TestInCluster(t *testing.T) {
 	wantError(t, err, "holds no token", "automountServiceAccountToken")
 
 	// Another's certificate is not trusted, and nothing is repeated.
-	s = New(&http.Client{Transport: &http.Transport{}}, base, namespace, Options{})
+	s = New(&http.Client{Transport: &http.Transport{}}, base, namespace, Options{Patience: time.Minute})
 	begin := time.Now()
 	_, err = s.Read(t.Context(), []secrets.Path{place})
 	wantError(t, err, "certificate", "give the CA")
-	if time.Since(begin) > 5*time.Second {
+	if time.Since(begin) > 30*time.Second {
 		t.Error("it was tried again")
 	}
 }

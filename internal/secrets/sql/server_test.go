@@ -317,7 +317,7 @@ func serverMum(t *testing.T, server server) {
 	begin := time.Now()
 	_, err = Open(ctx, o)
 	wantError(t, err, u.Host, "open: context deadline exceeded")
-	if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 5*time.Second {
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 30*time.Second {
 		t.Errorf("after %v: %v", time.Since(begin), err)
 	}
 
