@@ -47,7 +47,9 @@ func (p *project) secretWords(words ...*source.Value) []string {
 	var out []string
 	for _, s := range p.spansOf("value.yaml", data) {
 		from, to := valueIn(data, s)
-		out = append(out, string(data[from:to]))
+		if secret := string(data[from:to]); secret != "" && !slices.Contains(out, secret) {
+			out = append(out, secret)
+		}
 	}
 	return out
 }
