@@ -41,7 +41,7 @@ func (g *generation) checkPatches(patches *source.Value) {
 		kinds = slices.DeleteFunc(slices.Clone(kinds), func(kind string) bool { return kind == other })
 	}
 	for _, f := range patches.FieldsOrNone() {
-		if slices.Contains(kinds, f.Key) || path.Base(f.Origin.File) == workspaceFile {
+		if slices.Contains(kinds, f.Key) || path.Base(f.Origin.File) == source.WorkspaceFile {
 			continue // the workspace's are for services of other flavors as well
 		}
 		hint := "it gives " + strings.Join(kinds, ", ")
@@ -51,9 +51,6 @@ func (g *generation) checkPatches(patches *source.Value) {
 		g.fail("unknown-key", f.Origin, "patches."+f.Key, hint, "the flavor %s gives no %s to be patched", g.in.Resolved.Flavor.Name, f.Key)
 	}
 }
-
-// workspaceFile is the file of a workspace.
-const workspaceFile = "kai-workspace.yaml"
 
 var (
 	patchCall = regexp.MustCompile(`(?:include|template)\s+"kai\.patched"`)

@@ -14,7 +14,7 @@ import (
 )
 
 // FlavorFile is the name of the file that describes a flavor.
-const FlavorFile = "flavor.yaml"
+const FlavorFile = source.FlavorFile
 
 // FlavorTests is the folder of a flavor's own test cases. Nothing in it is part of
 // the flavor: charts and digests do not know it.

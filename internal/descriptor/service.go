@@ -14,7 +14,7 @@ import (
 )
 
 // FileName is the name of a descriptor's file.
-const FileName = "kai.yaml"
+const FileName = source.DescriptorFile
 
 // APIVersion is the version of the file formats that this package reads.
 const APIVersion = "kai/v1"

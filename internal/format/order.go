@@ -31,11 +31,11 @@ func Kind(name string, v *source.Value) string {
 		return Other
 	}
 	switch path.Base(name) {
-	case "kai.yaml":
+	case source.DescriptorFile:
 		return Descriptor
-	case "kai-workspace.yaml":
+	case source.WorkspaceFile:
 		return Workspace
-	case "flavor.yaml":
+	case source.FlavorFile:
 		return Flavor
 	}
 	for _, k := range []struct {

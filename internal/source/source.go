@@ -13,6 +13,13 @@ import (
 	"strings"
 )
 
+// The files that have their names from kai.
+const (
+	DescriptorFile = "kai.yaml"
+	WorkspaceFile  = "kai-workspace.yaml"
+	FlavorFile     = "flavor.yaml"
+)
+
 // Position is a place in a file. Line and Column count from 1; zero means that
 // it is not known. File is a slash-separated path relative to the workspace, in
 // which a tree from elsewhere is a folder (TreeName).

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/helm-kai/helm-kai/internal/source"
 )
 
 // withoutFollowing leaves out findings that follow from others: of a mistake one is
@@ -73,7 +75,7 @@ func (c causes) explain(f *Finding) bool {
 			return o.meant != "" && !strings.Contains(o.Path, ".") && slices.ContainsFunc(fields, func(field string) bool { return isListOf(o.meant, field) })
 		})
 	case "unknown-context":
-		if f.Path == "contexts" && c.any(workspaceFile, func(o *cause) bool {
+		if f.Path == "contexts" && c.any(source.WorkspaceFile, func(o *cause) bool {
 			return o.Rule == f.Rule && o.Context == f.Context && slices.Contains(o.fields, "uses")
 		}) {
 			return true
@@ -92,13 +94,10 @@ func (c causes) explain(f *Finding) bool {
 	case "unknown-friend", "unknown-flavor":
 		// The folder that it may be in is not there.
 		list := strings.TrimPrefix(f.Rule, "unknown-") + "s"
-		return c.any(workspaceFile, func(o *cause) bool { return o.Rule == "file" && len(o.fields) == 1 && o.fields[0] == list })
+		return c.any(source.WorkspaceFile, func(o *cause) bool { return o.Rule == "file" && len(o.fields) == 1 && o.fields[0] == list })
 	}
 	return false
 }
-
-// workspaceFile is the file of a workspace.
-const workspaceFile = "kai-workspace.yaml"
 
 func (c causes) any(file string, is func(*cause) bool) bool { return slices.ContainsFunc(c[file], is) }
 
@@ -118,7 +117,7 @@ func (c causes) missing(f *Finding) bool {
 	}
 	fields := Fields(f.Path)
 	for file, list := range c {
-		if file == f.File || path.Base(f.File) == workspaceFile && path.Base(file) == descriptorFile {
+		if file == f.File || path.Base(f.File) == source.WorkspaceFile && path.Base(file) == source.DescriptorFile {
 			if slices.ContainsFunc(list, func(o *cause) bool { return o.meant != "" && o.lacks(f, fields) || o.begins(f, fields) }) {
 				return true
 			}
@@ -135,8 +134,6 @@ func (c causes) filled(f *Finding) bool {
 		return o.Rule == "unknown-key" && len(above) > 1 && above[len(above)-2] == fields[len(fields)-1]
 	})
 }
-
-const descriptorFile = "kai.yaml"
 
 // lacks says whether a finding is about what a misspelled key was to give: the field
 // itself or one in it, or a field of an instance, whose path in the context is another.

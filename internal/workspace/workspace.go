@@ -22,7 +22,7 @@ import (
 )
 
 // FileName is the name of a workspace's file, at the root of its tree.
-const FileName = "kai-workspace.yaml"
+const FileName = source.WorkspaceFile
 
 // DefaultVersion is the version of a chart where nothing gives one.
 const DefaultVersion = "0.1.0"
